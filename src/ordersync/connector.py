@@ -1,0 +1,257 @@
+"""What a connector is: the door to one platform. It moves bytes and knows the platform's quirks.
+
+A connector returns raw JSON; it never builds an `Order`, decides, sleeps or retries a write. Having a method is
+having the capability: the engine asks `capabilities(connector)`, never for a platform's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from ordersync.errors import ConfigError
+from ordersync.model import Frozen, Money
+
+ENTRY_POINT_GROUP = "ordersync.connectors"
+WRITE_CALLS = ("cancel", "refund", "complete", "archive", "capture")
+
+
+class ShopSettings(BaseModel):
+    """What every shop's settings hold; a connector subclasses it. Secrets are `SecretStr`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connector: str
+    rate: str = ""
+    """Requests a second, as "3.5/s"; empty means the connector's default."""
+    books_only: tuple[str, ...] = ()
+    """Payment providers whose refunds only mark and never pay the buyer."""
+    allow: tuple[str, ...] | None = None
+    """Writes allowed on this shop; None: all the connector has."""
+    exponents: dict[str, int] = {}
+    """Currency digits that differ from ISO 4217 on this shop."""
+
+
+class Feed(Frozen):
+    """One way a platform lets us list changes."""
+
+    name: str
+    catches: str
+    """What it finds, for the connector's README and `connectors list`."""
+    complete: bool = False
+    """A finished pass lists everything in its window."""
+    by_watermark: bool = True
+    """The engine narrows `Window.since` to the last finished pass; otherwise every pass starts afresh."""
+    lists_open: bool = False
+    """A finished pass is the whole set of open orders: one of ours that is absent has left the set."""
+    look_back: timedelta | None = None
+    """Each pass starts this long before now instead of at the watermark."""
+
+
+class Window(Frozen):
+    """What a pull covers: `since` inclusive, `until` exclusive or inclusive as the platform has it."""
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class RawOrder(Frozen):
+    """One order as the platform sent it: JSON bytes of the order object itself, without an envelope."""
+
+    order_id: str
+    payload: bytes
+    sent_at: AwareDatetime
+    """When the request that brought it was sent: observations are ordered by this."""
+    partial: bool = False
+    """A list row without its details: only marks the order for a fetch, never overwrites a full one."""
+
+
+class Page(Frozen):
+    """One answer of a feed. An empty page with a next cursor is not the end; `next_cursor=None` is."""
+
+    orders: tuple[RawOrder, ...] = ()
+    next_cursor: str | None = None
+    """Opaque text; a pull resumes from it after a kill."""
+    seen_ids: tuple[str, ...] = ()
+    """Orders this page says to look at again without bringing them (payments feed)."""
+    total: int | None = None
+    """The platform's own count for the window, where it gives one."""
+    unreadable: tuple[str, ...] = ()
+    """Rows that could not be split or had no id: one sentence each, no buyer data. They become holds."""
+
+
+class CancelRequest(Frozen):
+    reason: str | None = None
+    amount: Money | None = None
+    restock: bool = False
+    notify_buyer: bool = False
+    processed_at: AwareDatetime | None = None
+    token: str | None = None
+    """Our short fact id; the connector writes it where the platform gives it back."""
+
+
+class RefundRequest(Frozen):
+    amount: Money
+    payment_id: str | None = None
+    to: Literal["original", "books"] = "original"
+    reason: str | None = None
+    restock: bool = False
+    notify_buyer: bool = False
+    processed_at: AwareDatetime | None = None
+    token: str | None = None
+
+
+class CaptureRequest(Frozen):
+    payment_id: str | None = None
+    amount: Money | None = None
+
+
+class Receipt(Frozen):
+    """What the platform answered to a write that it says it did."""
+
+    platform_ref: str | None = None
+    """Id of the record made (refund id, payment id), where the answer has one."""
+    already_done: bool = False
+    status: str | None = None
+    request_id: str | None = None
+
+
+class ShopFacts(Frozen):
+    """What `check` found out with the cheapest authenticated reads."""
+
+    name: str | None = None
+    currency: str | None = None
+    orders: int | None = None
+    clock_skew_s: float | None = None
+    warnings: tuple[str, ...] = ()
+    """Each with its fix, for a person."""
+
+
+class Semantics(Frozen):
+    """What the platform does on its own; data, readable without a network call."""
+
+    cancel_refunds: Literal["all", "none", "unknown"]
+    cancel_restocks: Literal["always", "on_request", "never", "unknown"]
+    idempotency_key_life: timedelta | None = None
+    refund_names_payment: bool = False
+    """A refund must name the payment it is taken from."""
+    refund_token_field: str | None = None
+    """Field of a refund record that brings our token back when the order is read."""
+    cancel_token_field: str | None = None
+    records_cancel: bool = True
+    """The cancel marker can be read back."""
+    records_progress: bool = True
+    mutes_buyer_mail: bool = True
+    visibility_lag: timedelta = timedelta(0)
+    answer_within_s: float = 30.0
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """Required of every connector; see STYLE for the promises. Optional methods, looked up by name:
+
+    fetch_many(order_ids) -> Sequence[RawOrder]     absent ids are simply not returned
+    lookup(number, email) -> RawOrder               guest look-up; NotFound
+    blockers(order_id) -> Sequence[str]             open order changes that make money writes unsafe
+    payments(...), payment_providers(...), payment(...)  raw listings, where the platform has them
+    cancel(order_id, CancelRequest, key) -> Receipt
+    refund(order_id, RefundRequest, key) -> Receipt
+    capture(order_id, CaptureRequest, key) -> Receipt
+    complete(order_id, key) -> Receipt
+    archive(order_id, key) -> Receipt
+
+    Writes are one call each and raise Transient (proven not sent), Refused (proven not done) or OutcomeUnknown.
+    """
+
+    platform: ClassVar[str]
+    version: ClassVar[str]
+    Settings: ClassVar[type[ShopSettings]]
+    feeds: ClassVar[tuple[Feed, ...]]
+    semantics: ClassVar[Semantics]
+    mapping: ClassVar[str]
+    """File name of the mapping in `ordersync_mappings`, without its ending."""
+
+    def __init__(self, shop: str, settings: Any) -> None: ...
+
+    def check(self) -> ShopFacts: ...
+
+    def fetch(self, order_id: str) -> RawOrder: ...
+
+    def pull(self, feed: str, window: Window, cursor: str | None) -> Page: ...
+
+    def close(self) -> None: ...
+
+
+class CanFetchMany(Protocol):
+    def fetch_many(self, order_ids: Sequence[str]) -> Sequence[RawOrder]: ...
+
+
+class CanLookup(Protocol):
+    def lookup(self, number: str, email: str) -> RawOrder: ...
+
+
+class CanListBlockers(Protocol):
+    def blockers(self, order_id: str) -> Sequence[str]: ...
+
+
+class CanCancel(Protocol):
+    def cancel(self, order_id: str, request: CancelRequest, key: str) -> Receipt: ...
+
+
+class CanRefund(Protocol):
+    def refund(self, order_id: str, request: RefundRequest, key: str) -> Receipt: ...
+
+
+class CanCapture(Protocol):
+    def capture(self, order_id: str, request: CaptureRequest, key: str) -> Receipt: ...
+
+
+class CanComplete(Protocol):
+    def complete(self, order_id: str, key: str) -> Receipt: ...
+
+
+class CanArchive(Protocol):
+    def archive(self, order_id: str, key: str) -> Receipt: ...
+
+
+def capabilities(connector: type[Connector] | Connector) -> frozenset[str]:
+    """Names of the optional calls this connector has."""
+    optional = (*WRITE_CALLS, "fetch_many", "lookup", "blockers", "payments", "payment_providers", "payment")
+    return frozenset(name for name in optional if callable(getattr(connector, name, None)))
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Connectors by name, built-in and foreign alike, without importing them."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in found and found[point.name].value != point.value:
+            raise ConfigError(
+                f"two installed packages bring a connector named {point.name!r}",
+                next_step="uninstall one of them",
+            )
+        found[point.name] = point
+    return dict(sorted(found.items()))
+
+
+def load(name: str) -> type[Connector]:
+    """Import one connector; ConfigError names the ones there are."""
+    points = installed()
+    if name not in points:
+        raise ConfigError(
+            f"no connector named {name!r} is installed",
+            next_step=f"installed are: {', '.join(points) or 'none'} (see: ordersync connectors list)",
+        )
+    loaded: type[Connector] = points[name].load()
+    return loaded
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with a `Z`, to the second or millisecond, as query parameters want it."""
+    from datetime import UTC
+
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.replace("+00:00", "Z")

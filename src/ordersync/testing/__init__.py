@@ -1,0 +1,1 @@
+"""Shipped test kit: sandbox servers with state, quotas and faults."""
