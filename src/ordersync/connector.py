@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from ordersync.errors import ConfigError
 from ordersync.model import Frozen, Money
+from ordersync.model.semantics import Semantics as Semantics
 
 ENTRY_POINT_GROUP = "ordersync.connectors"
 WRITE_CALLS = ("cancel", "refund", "complete", "archive", "capture")
@@ -129,25 +130,6 @@ class ShopFacts(Frozen):
     clock_skew_s: float | None = None
     warnings: tuple[str, ...] = ()
     """Each with its fix, for a person."""
-
-
-class Semantics(Frozen):
-    """What the platform does on its own; data, readable without a network call."""
-
-    cancel_refunds: Literal["all", "none", "unknown"]
-    cancel_restocks: Literal["always", "on_request", "never", "unknown"]
-    idempotency_key_life: timedelta | None = None
-    refund_names_payment: bool = False
-    """A refund must name the payment it is taken from."""
-    refund_token_field: str | None = None
-    """Field of a refund record that brings our token back when the order is read."""
-    cancel_token_field: str | None = None
-    records_cancel: bool = True
-    """The cancel marker can be read back."""
-    records_progress: bool = True
-    mutes_buyer_mail: bool = True
-    visibility_lag: timedelta = timedelta(0)
-    answer_within_s: float = 30.0
 
 
 @runtime_checkable

@@ -1,0 +1,207 @@
+"""The decision: from a link's ledger, its member orders and the journal to a new ledger, writes and holds.
+
+Pure and total. It knows no platform's name, no network, no database and no clock; `plan` prints what it returns and
+`apply` does what it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ordersync.model import (
+    Action,
+    ActionRecord,
+    ActionState,
+    Decision,
+    FactKind,
+    Hold,
+    Ledger,
+    LedgerRow,
+    Link,
+    Money,
+    OrderRef,
+    Wait,
+    hold_key,
+)
+from ordersync.reconcile.members import Member, in_flight_minor
+from ordersync.reconcile.pairing import Pairing, pair_refunds
+from ordersync.reconcile.policy import Policy
+
+
+@dataclass(slots=True)
+class Case:
+    """One link being decided: what was given, and what has been decided so far."""
+
+    link: Link
+    members: tuple[Member, ...]
+    journal: tuple[ActionRecord, ...]
+    policy: Policy
+    now: datetime
+    live_from: datetime
+    """Facts dated before this are never carried without a person: they are older than the link or the store."""
+    previous: Ledger
+    pairing: Pairing = field(default_factory=Pairing)
+    rows: list[LedgerRow] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    money_blocked: bool = False
+    """A money hold stands on this link: no money moves, other kinds may go on."""
+
+    def member(self, ref: OrderRef) -> Member:
+        return next(m for m in self.members if m.ref == ref)
+
+    def others(self, ref: OrderRef) -> list[Member]:
+        return [m for m in self.members if m.ref != ref]
+
+    def open_actions(self, target: OrderRef) -> list[ActionRecord]:
+        return [a for a in self.journal if a.action.target == target and a.state.is_open]
+
+    def attempts(self, target: OrderRef, fact_id: str) -> list[ActionRecord]:
+        return [a for a in self.journal if a.action.target == target and a.action.fact_id == fact_id]
+
+    def planned_minor(self, target: OrderRef) -> int:
+        return sum(a.amount.amount_minor for a in self.actions if a.target == target and a.amount)
+
+    def spoken_for_minor(self, member: Member) -> int:
+        """Completed, pending, sent but unseen, in doubt and planned refunds of one member."""
+        flying = in_flight_minor(member.ref, self.journal, member.records)
+        return member.refunded_minor + member.pending_minor + flying + self.planned_minor(member.ref)
+
+    def hold(
+        self,
+        code: str,
+        message: str,
+        *discriminators: str,
+        evidence: Sequence[str] = (),
+        next_steps: Sequence[str] = (),
+        money: Money | None = None,
+        sticky: bool = False,
+        target: OrderRef | None = None,
+    ) -> None:
+        """One hold per code and subject matter; a second one with the same key adds nothing."""
+        subject = f"link:{self.link.link_id}"
+        about = hold_key(code, subject, str(target or ""), *discriminators)
+        if any(h.key == about for h in self.holds):
+            return
+        self.holds.append(
+            Hold(
+                key=about,
+                code=code,
+                subject=subject,
+                message=message,
+                evidence=tuple(evidence),
+                next_steps=tuple(next_steps) or self.look_steps(),
+                money=money,
+                sticky=sticky,
+                link_id=self.link.link_id,
+                target=target,
+            )
+        )
+
+    def look_steps(self) -> tuple[str, ...]:
+        shown = tuple(f"ordersync orders show {ref} --fresh" for ref in self.link.members)
+        return (*shown, f"ordersync links remove {self.link.link_id}   if these are not the same sale")
+
+    def wait(self, code: str, message: str, target: OrderRef, fact_id: str, until: datetime | None = None) -> None:
+        self.waits.append(
+            Wait(
+                code=code,
+                link_id=self.link.link_id,
+                target=target,
+                fact_id=fact_id,
+                message=message,
+                until=until,
+            )
+        )
+
+    def result(self) -> Decision:
+        return Decision(
+            link_id=self.link.link_id,
+            ledger=Ledger(rows=tuple(self.rows)),
+            actions=tuple(self.actions),
+            holds=tuple(self.holds),
+            waits=tuple(self.waits),
+            skipped=tuple(self.skipped),
+        )
+
+
+def reconcile(
+    link: Link,
+    ledger: Ledger,
+    members: Sequence[Member],
+    journal: Sequence[ActionRecord],
+    policy: Policy,
+    now: datetime,
+    live_from: datetime,
+) -> Decision:
+    """Decide one link.
+
+    `members` is every member of the link, in any order; the result does not depend on it. `journal` holds the
+    actions ever taken on these orders. At most one write per order is planned; the rest waits for the next look.
+    """
+    from ordersync.reconcile.cancels import decide_cancel
+    from ordersync.reconcile.refunds import decide_refunds
+    from ordersync.reconcile.uncarried import note_uncarried
+
+    case = Case(
+        link=link,
+        members=tuple(sorted(members, key=lambda m: m.ref)),
+        journal=tuple(journal),
+        policy=policy,
+        now=now,
+        live_from=live_from,
+        previous=ledger,
+    )
+    blocked = [m for m in case.members if m.problem or m.order is None]
+    if blocked:
+        for member in blocked:
+            case.hold(
+                "member_unreadable",
+                f"{member.ref} cannot be decided about: {member.problem or 'it was never read'}",
+                target=member.ref,
+                next_steps=(
+                    f"ordersync orders show {member.ref} --fresh",
+                    f"ordersync pull --shop {member.ref.shop}",
+                    f"ordersync links remove {link.link_id}   if these are not the same sale",
+                ),
+            )
+        case.rows = list(ledger.rows)
+        return case.result()
+    _hold_doubts(case)
+    refund_rows = [row for row in ledger.rows if row.fact.kind is FactKind.REFUND]
+    case.pairing = pair_refunds(case.members, refund_rows, case.journal)
+    decide_refunds(case)
+    decide_cancel(case)
+    note_uncarried(case)
+    return case.result()
+
+
+def _hold_doubts(case: Case) -> None:
+    """A write nobody knows the outcome of stops all money on its link; so does one whose record never showed."""
+    for record in case.journal:
+        action = record.action
+        if record.state is ActionState.DOUBT:
+            case.money_blocked = True
+            amount = f" {action.amount}" if action.amount else ""
+            case.hold(
+                "in_doubt",
+                f"a {action.kind}{amount} was sent to {action.target} and no clear answer came. It is not sent "
+                "again without you.",
+                action.key,
+                evidence=(
+                    f"sent {record.sent_at:%Y-%m-%d %H:%M:%S} UTC, mark {action.token}" if record.sent_at else "",
+                    f"answer: {record.answer or 'none'}",
+                    *(f"looked {at:%Y-%m-%d %H:%M:%S} UTC: not there" for at in record.looked_at),
+                ),
+                next_steps=(
+                    f"ordersync orders show {action.target} --fresh",
+                    "ordersync apply   looks again first; it settles when the mark is found",
+                ),
+                money=action.amount,
+                sticky=False,
+                target=action.target,
+            )

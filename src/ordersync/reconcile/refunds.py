@@ -1,0 +1,430 @@
+"""Refunds by amount: which are carried where, which wait, which a person must see."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ordersync.model import (
+    Action,
+    ActionKind,
+    ActionRecord,
+    ActionState,
+    Cell,
+    CellState,
+    LedgerRow,
+    Money,
+    Payment,
+    Purse,
+    RefundState,
+    stable_hash,
+)
+from ordersync.reconcile.decide import Case
+from ordersync.reconcile.members import Member, RefundRecord, in_flight_minor, money_digest
+from ordersync.reconcile.pairing import TOLERANCE_MINOR, Row
+
+PAYING_LAG = timedelta(minutes=10)
+REPEAT_WITHIN = timedelta(hours=24)
+UNSEEN_AFTER = timedelta(hours=1)
+
+
+def decide_refunds(case: Case) -> None:
+    """Fill the ledger's refund rows and plan what is owed, after every reason not to."""
+    for problem in case.pairing.problems:
+        case.money_blocked = True
+        case.hold(
+            problem.code,
+            problem.message,
+            *(f"{r.member}/{r.record_id}" for r in problem.records),
+            problem.fact.fact_id if problem.fact else "",
+            money=problem.money,
+            sticky=problem.code == "refund_went_back",
+        )
+    for row in case.pairing.rows:
+        _hold_overshoot(case, row)
+    _hold_incomparable(case)
+    for row in case.pairing.rows:
+        cells = tuple(_cell(case, row, member) for member in case.members)
+        case.rows.append(LedgerRow(fact=row.fact, cells=cells))
+
+
+def _hold_overshoot(case: Case, row: Row) -> None:
+    """More refunded at a member than the fact is worth: money has left twice, or a copy is larger than its fact."""
+    amount = row.fact.amount
+    if amount is None:
+        return
+    for member in case.members:
+        there = row.sum_minor(member.ref, RefundState.COMPLETED, RefundState.PENDING)
+        surplus = there - amount.amount_minor
+        if there and surplus > TOLERANCE_MINOR:
+            case.money_blocked = True
+            case.hold(
+                "overshoot",
+                f"{member.ref} shows {Money(amount_minor=there, currency=amount.currency)} refunded for a "
+                f"refund of {amount} on {row.fact.origin}",
+                row.fact.fact_id,
+                evidence=[f"{r.member} {r.record_id} {r.amount} {r.state}" for r in row.all_records],
+                money=Money(amount_minor=surplus, currency=amount.currency),
+                sticky=True,
+                target=member.ref,
+            )
+        elif there and surplus < -TOLERANCE_MINOR:
+            case.money_blocked = True
+            case.hold(
+                "refund_differs",
+                f"{member.ref} shows {Money(amount_minor=there, currency=amount.currency)} of a refund of "
+                f"{amount} on {row.fact.origin}",
+                row.fact.fact_id,
+                money=Money(amount_minor=-surplus, currency=amount.currency),
+                target=member.ref,
+            )
+
+
+def _hold_incomparable(case: Case) -> None:
+    """Amounts of members can only be compared in one currency and over one total; and one purse may pay."""
+    if not any(m.records for m in case.members):
+        return
+    orders = [m.order for m in case.members if m.order is not None]
+    currencies = sorted({order.money_currency for order in orders})
+    if len(currencies) > 1:
+        case.money_blocked = True
+        case.hold("different_currencies", f"members are in different currencies: {', '.join(currencies)}")
+        return
+    charged = {str(order.ref): order.first_charged for order in orders if order.first_charged is not None}
+    minors = [money.amount_minor for money in charged.values()]
+    if minors and max(minors) - min(minors) > case.policy.total_tolerance_minor:
+        case.money_blocked = True
+        case.hold(
+            "different_totals",
+            "members were charged different totals: "
+            + ", ".join(f"{ref} {money}" for ref, money in charged.items()),
+        )
+    paying = [str(m.ref) for m in case.members if m.holds_gateway_money]
+    if len(paying) > 1:
+        case.money_blocked = True
+        case.hold(
+            "two_purses",
+            f"{' and '.join(paying)} each hold money that a refund would pay to the buyer; one sale can have only one",
+            next_steps=(
+                "ordersync check   shows which payments count as paying",
+                "list the payment providers that only mark under books_only: of their shop",
+            ),
+        )
+
+
+def _cell(case: Case, row: Row, member: Member) -> Cell:
+    """What this fact is at this member; plans the write when it is owed and nothing speaks against it."""
+    amount = row.fact.amount
+    records = row.records.get(member.ref, [])
+    ids = tuple(r.record_id for r in records)
+    if records:
+        there = sum(r.amount.amount_minor for r in records)
+        pending = any(r.state is RefundState.PENDING for r in records)
+        if pending and any(r.token for r in records):
+            case.wait(
+                "refund_pending", f"{member.ref} has the refund, not yet completed", member.ref, row.fact.fact_id
+            )
+        return Cell(
+            member=member.ref,
+            state=CellState.PRESENT,
+            record_ids=ids,
+            amount=Money(amount_minor=there, currency=records[0].amount.currency),
+            reason="pending" if pending else None,
+        )
+    before = row.previous.cell(member.ref) if row.previous else None
+    if before is not None and before.state in (CellState.WAIVED,):
+        return before
+    if amount is None or not _carried(case, row):
+        case.skipped.append(f"{row.fact.origin} refund {amount}: local, its shop is not among policy.refund.from")
+        return Cell(member=member.ref, state=CellState.LOCAL, reason="not_in_policy")
+    state, reason = _owed(case, row, member, amount, before)
+    return Cell(member=member.ref, state=state, amount=amount, reason=reason)
+
+
+def _carried(case: Case, row: Row) -> bool:
+    """A member whose word counts shows it as its own, not as a copy we wrote."""
+    return any(case.policy.refund.counts(r.member.shop) for r in row.all_records if r.token is None)
+
+
+def _owed(
+    case: Case, row: Row, member: Member, amount: Money, before: Cell | None
+) -> tuple[CellState, str | None]:
+    """Owed here: act, wait, or hold. Returns the cell's state and reason."""
+    fact = row.fact
+    attempts = case.attempts(member.ref, fact.fact_id)
+    settled = _after_attempts(case, row, member, attempts)
+    if settled is not None:
+        return settled
+    cannot = _cannot(member, amount)
+    if cannot is not None:
+        case.skipped.append(f"{member.ref} refund {amount}: cannot, {cannot}")
+        return CellState.CANNOT, cannot
+    why = _not_now(case, row, member, amount, before)
+    if why is not None:
+        return CellState.OWED, why
+    payment = _payment(case, member, amount)
+    if payment is None:
+        return CellState.OWED, "no_single_payment"
+    if _would_hurt(case, row, member, amount, payment):
+        return CellState.OWED, "held"
+    generation = sum(1 for a in attempts if a.state is ActionState.EXPIRED)
+    there = case.spoken_for_minor(member)
+    case.actions.append(
+        Action(
+            key=stable_hash(fact.fact_id, str(member.ref), "refund", payment.id, str(there), str(generation))[:40],
+            kind=ActionKind.REFUND,
+            target=member.ref,
+            link_id=case.link.link_id,
+            fact_id=fact.fact_id,
+            token=fact.token,
+            amount=amount,
+            payment_id=payment.id,
+            purse=payment.purse,
+            reason=f"refund of {fact.origin.shop}",
+            because=_because(row),
+            digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount)),
+        )
+    )
+    return CellState.OWED, None
+
+
+def _because(row: Row) -> str:
+    at = f" {row.fact.happened_at:%Y-%m-%d %H:%M}" if row.fact.happened_at else ""
+    return f"{row.fact.origin} refunded{at}"
+
+
+def _after_attempts(
+    case: Case, row: Row, member: Member, attempts: list[ActionRecord]
+) -> tuple[CellState, str | None] | None:
+    """What earlier tries mean for a cell whose record is not (yet) seen; None: nothing was tried that counts."""
+    for record in attempts:
+        action = record.action
+        if record.state is ActionState.DOUBT:
+            return CellState.SENT, "in_doubt"
+        if record.state in (ActionState.INTENDED, ActionState.SENDING):
+            case.wait("in_flight", f"a refund to {member.ref} is being sent", member.ref, row.fact.fact_id)
+            return CellState.SENT, "in_flight"
+        if record.state is ActionState.RECEIPTED:
+            return _unseen(case, row, member, record)
+        if record.state in (ActionState.SEEN, ActionState.REFUSED):
+            said = f": {record.answer}" if record.answer else ""
+            seen = record.state is ActionState.SEEN
+            case.money_blocked = case.money_blocked or seen
+            case.hold(
+                "refund_went_back" if seen else "refused",
+                f"{member.ref} showed the refund of {action.amount} and no longer does"
+                if seen
+                else f"{member.ref} refused the refund of {action.amount}{said}",
+                action.key,
+                money=action.amount,
+                sticky=seen,
+                target=member.ref,
+            )
+            return CellState.FAILED, "went_back" if seen else "refused"
+    return None
+
+
+def _unseen(case: Case, row: Row, member: Member, record: ActionRecord) -> tuple[CellState, str | None]:
+    since = record.answered_at or record.intended_at
+    if case.now - since < UNSEEN_AFTER:
+        case.wait(
+            "not_yet_visible",
+            f"{member.ref} accepted the refund; it does not show it yet",
+            member.ref,
+            row.fact.fact_id,
+            since + UNSEEN_AFTER,
+        )
+    else:
+        case.money_blocked = True
+        case.hold(
+            "not_visible",
+            f"{member.ref} accepted a refund of {record.action.amount} an hour ago and still does not show it",
+            record.action.key,
+            money=record.action.amount,
+            target=member.ref,
+        )
+    return CellState.SENT, "not_visible"
+
+
+def _cannot(member: Member, amount: Money) -> str | None:
+    if "refund" not in member.capabilities:
+        return "no_refund_call"
+    if member.order is None or member.order.refunds is None or member.order.payments is None:
+        return "money_not_loaded"
+    if member.captured_minor <= 0:
+        return "nothing_captured"
+    if member.semantics.refund_token_field is None:
+        return "cannot_be_read_back"
+    del amount
+    return None
+
+
+def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell | None) -> str | None:
+    """Reasons to wait or to ask a person that have nothing to do with the amounts there."""
+    fact, target = row.fact, member.ref
+    if not any(r.state is RefundState.COMPLETED for r in row.all_records):
+        case.wait("refund_pending", f"{fact.origin} refund of {amount} is not completed yet", target, fact.fact_id)
+        return "pending"
+    if before is not None and before.state is CellState.CANNOT:
+        case.hold(
+            "now_possible",
+            f"{target} could not take the refund of {amount} before and now could",
+            fact.fact_id,
+            money=amount,
+            target=target,
+        )
+        return "now_possible"
+    old = _too_old(case, fact.happened_at)
+    if old is not None:
+        case.hold(
+            old,
+            f"{fact.origin} was refunded {amount}"
+            + (f" on {fact.happened_at:%Y-%m-%d}" if fact.happened_at else " at an unknown time")
+            + f" and {target} was not; old differences are not carried without you",
+            fact.fact_id,
+            money=amount,
+            target=target,
+            next_steps=(
+                f'ordersync orders refund {target} --amount "{amount}"   if it is still owed',
+                *case.look_steps(),
+            ),
+        )
+        return old
+    if any(r.has_lines or r.restocks for r in row.all_records if r.token is None):
+        case.hold(
+            "refund_has_lines",
+            f"{fact.origin} was refunded {amount} for certain line items; refunds by line are not carried yet",
+            fact.fact_id,
+            money=amount,
+            target=target,
+            next_steps=(
+                f'ordersync orders refund {target} --amount "{amount}"   carries the amount without its lines',
+            ),
+        )
+        return "refund_has_lines"
+    over = next((m for m in case.policy.refund.approve_over if m.currency == amount.currency), None)
+    if over is not None and over < amount:
+        case.hold(
+            "needs_approval",
+            f"a refund of {amount} is above policy.refund.approve_over ({over})",
+            fact.fact_id,
+            money=amount,
+            target=target,
+            next_steps=(f'ordersync orders refund {target} --amount "{amount}"   carries it by hand',),
+        )
+        return "needs_approval"
+    if case.money_blocked:
+        case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
+        return "money_held"
+    busy = [*case.open_actions(target), *(a for a in case.actions if a.target == target)]
+    if busy:
+        case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)
+        return "one_at_a_time"
+    return None
+
+
+def _too_old(case: Case, happened_at: datetime | None) -> str | None:
+    """Code of the hold for a fact from before the link was live, or first seen long after it happened."""
+    if happened_at is None or happened_at <= case.live_from:
+        return "differs_at_link"
+    if case.now - happened_at > case.policy.old_after:
+        return "old_fact"
+    return None
+
+
+def _payment(case: Case, member: Member, amount: Money) -> Payment | None:
+    """The one payment at the target that still holds the amount; a refund is never split silently."""
+    paid = member.paid_payments
+    flying = in_flight_minor(member.ref, case.journal, member.records)
+    if len(paid) == 1:
+        return paid[0]
+    fitting: list[Payment] = []
+    for payment in paid:
+        named = [r for r in member.records if r.payment_id == payment.id and r.state is not RefundState.FAILED]
+        left = payment.captured.amount_minor - sum(r.amount.amount_minor for r in named) - flying
+        if left >= amount.amount_minor:
+            fitting.append(payment)
+    if len(fitting) == 1 or (fitting and len({p.purse for p in fitting}) == 1):
+        return fitting[0]
+    case.hold(
+        "split_over_payments",
+        f"{member.ref} was paid in {len(paid)} parts and no single one of them can take the refund of {amount}",
+        str(amount),
+        money=amount,
+        target=member.ref,
+    )
+    return None
+
+
+def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Payment) -> bool:
+    """Conservation, the highest completed refund elsewhere, repeats, and time to become visible."""
+    target, fact = member.ref, row.fact
+    after = case.spoken_for_minor(member) + amount.amount_minor
+    if after > member.bound_minor:
+        case.hold(
+            "exceeds_captured",
+            f"{target} was paid {Money(amount_minor=member.bound_minor, currency=amount.currency)}; a refund of "
+            f"{amount} more would exceed it",
+            fact.fact_id,
+            money=amount,
+            target=target,
+        )
+        return True
+    others = case.others(target)
+    if after > max(m.refunded_minor for m in others) + TOLERANCE_MINOR:
+        if after <= max(m.refunded_minor + m.pending_minor for m in others) + TOLERANCE_MINOR:
+            case.wait("refund_pending", "another refund of this sale is not completed yet", target, fact.fact_id)
+            return True
+        case.hold(
+            "ambiguous_refund",
+            f"carrying {amount} to {target} would refund more there than any other side of the sale shows: "
+            + ", ".join(
+                f"{m.ref} {Money(amount_minor=m.refunded_minor, currency=amount.currency)}" for m in case.members
+            ),
+            fact.fact_id,
+            evidence=[f"{r.member} {r.record_id} {r.amount} {r.state}" for m in case.members for r in m.records],
+            money=amount,
+            target=target,
+        )
+        return True
+    repeat = _repeat(case, row, payment)
+    if repeat is not None:
+        first, second = repeat
+        case.hold(
+            "looks_like_repeat",
+            f"{first.member} shows {first.amount} twice within a day; a double click would look the same",
+            fact.fact_id,
+            evidence=[f"{r.record_id} {r.amount} {_when(r)}" for r in (first, second)],
+            money=amount,
+            target=target,
+        )
+        return True
+    if payment.purse is Purse.GATEWAY or case.policy.refund.carry_after is not None:
+        default = max(PAYING_LAG, member.semantics.visibility_lag)
+        lag = case.policy.refund.carry_after if case.policy.refund.carry_after is not None else default
+        ready_at = (fact.happened_at or case.now) + lag
+        if case.now < ready_at:
+            case.wait("carry_after", f"carried once it is {lag} old", target, fact.fact_id, ready_at)
+            return True
+    return False
+
+
+def _repeat(case: Case, row: Row, payment: Payment) -> tuple[RefundRecord, RefundRecord] | None:
+    """An equal refund at the same member within a day of one of this fact's own records."""
+    for record in row.all_records:
+        if record.token is not None or record.created_at is None:
+            continue
+        for other in case.member(record.member).records:
+            if other.slot == record.slot or other.amount != record.amount or other.created_at is None:
+                continue
+            if other.state is RefundState.FAILED:
+                continue
+            ours = other.token is not None
+            if abs(other.created_at - record.created_at) <= REPEAT_WITHIN and (
+                payment.purse is Purse.GATEWAY or ours
+            ):
+                return record, other
+    return None
+
+
+def _when(record: RefundRecord) -> str:
+    return f"{record.created_at:%Y-%m-%d %H:%M:%S}" if record.created_at else "at an unknown time"
