@@ -18,13 +18,15 @@ from ordersync.model import Frozen, Money
 from ordersync.model.semantics import Semantics as Semantics
 
 ENTRY_POINT_GROUP = "ordersync.connectors"
+MAX_ORDER_BYTES = 2 * 1024 * 1024
+"""A larger order is not stored: a page names it in `unreadable`, `fetch` raises MappingError("order_too_large")."""
 WRITE_CALLS = ("cancel", "refund", "complete", "archive", "capture")
 
 
 class ShopSettings(BaseModel):
     """What every shop's settings hold; a connector subclasses it. Secrets are `SecretStr`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     connector: str
     rate: str = ""
@@ -168,34 +170,42 @@ class Connector(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
 class CanFetchMany(Protocol):
     def fetch_many(self, order_ids: Sequence[str]) -> Sequence[RawOrder]: ...
 
 
+@runtime_checkable
 class CanLookup(Protocol):
     def lookup(self, number: str, email: str) -> RawOrder: ...
 
 
+@runtime_checkable
 class CanListBlockers(Protocol):
     def blockers(self, order_id: str) -> Sequence[str]: ...
 
 
+@runtime_checkable
 class CanCancel(Protocol):
     def cancel(self, order_id: str, request: CancelRequest, key: str) -> Receipt: ...
 
 
+@runtime_checkable
 class CanRefund(Protocol):
     def refund(self, order_id: str, request: RefundRequest, key: str) -> Receipt: ...
 
 
+@runtime_checkable
 class CanCapture(Protocol):
     def capture(self, order_id: str, request: CaptureRequest, key: str) -> Receipt: ...
 
 
+@runtime_checkable
 class CanComplete(Protocol):
     def complete(self, order_id: str, key: str) -> Receipt: ...
 
 
+@runtime_checkable
 class CanArchive(Protocol):
     def archive(self, order_id: str, key: str) -> Receipt: ...
 

@@ -2,18 +2,23 @@
 
 Reads are retried (bounded, with backoff, honouring Retry-After). Writes are sent once: what follows says whether
 they certainly did not happen (`Transient`, `Refused`) or whether nobody knows (`OutcomeUnknown`). Redirects are
-never followed: credentials must not travel to another host.
+never followed: credentials must not travel to another host. What a platform says in an error is quoted without
+e-mail addresses, phone numbers and keys.
 """
 
 from __future__ import annotations
 
 import email.utils
-import threading
+import logging
+import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -28,7 +33,12 @@ from ordersync.errors import (
     Refused,
     Transient,
     Unauthorized,
+    UsageError,
 )
+from ordersync.rate import RateLimit as RateLimit
+from ordersync.rate import parse_rate as parse_rate
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs whole URLs: a look-up's holds an e-mail
 
 READ_ATTEMPTS = 4
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -47,10 +57,27 @@ class Answer:
     body: bytes
     sent_at: datetime
     request_id: str | None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Shop, order, operation and request id, for errors found out later."""
+    written: bool = False
+    """The answer of a write: being unreadable then means nobody knows what was done."""
 
     def json(self) -> Any:
-        """Decode exactly (numbers with a point become Decimal). BrokenAnswer when it is not JSON."""
-        return decode_json(self.body)
+        """Decode exactly (numbers with a point become Decimal).
+
+        Errors: when it is not JSON, BrokenAnswer for a read and OutcomeUnknown for a write.
+        """
+        try:
+            return _DECODER.decode(self.body)
+        except (msgspec.DecodeError, RecursionError) as broken:
+            raise self.broken(describe_broken(self.body), code="broken_json") from broken
+
+    def broken(self, why: str, *, code: str = "broken_answer") -> OrdersyncError:
+        """The error to raise when this answer is not what the platform promises; `why` quotes no values."""
+        what = f"{self.about.get('operation') or 'request'}: {why}"
+        if self.written:
+            return OutcomeUnknown(what, code=code, next_step=_LOOK_FIRST, **self.about)
+        return BrokenAnswer(what, code=code, next_step="run the same command again later", **self.about)
 
     @property
     def clock_skew_s(self) -> float | None:
@@ -62,49 +89,6 @@ class Answer:
             return (email.utils.parsedate_to_datetime(stated) - self.sent_at).total_seconds()
         except (TypeError, ValueError):
             return None
-
-
-class RateLimit:
-    """Token bucket for one shop, shared by all threads: at most `per_s` requests a second after `burst`."""
-
-    def __init__(self, per_s: float, burst: int = 1) -> None:
-        self._per_s = per_s
-        self._burst = float(burst)
-        self._tokens = float(burst)
-        self._at = time.monotonic()
-        self._lock = threading.Lock()
-
-    def wait(self) -> float:
-        """Take one token, sleeping as long as needed; returns the seconds slept."""
-        with self._lock:
-            now = time.monotonic()
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_s)
-            self._at = now
-            self._tokens -= 1
-            pause = max(0.0, -self._tokens / self._per_s)
-        if pause:
-            time.sleep(pause)
-        return pause
-
-    def push_back(self, seconds: float) -> None:
-        """The platform asked for a pause: nobody of this shop sends before it is over."""
-        with self._lock:
-            self._tokens = min(self._tokens, -seconds * self._per_s)
-
-
-def parse_rate(text: str, default_per_s: float) -> float:
-    """ "3.5/s" or "200/min" to requests a second; empty gives the default."""
-    if not text:
-        return default_per_s
-    number, _, unit = text.replace(" ", "").partition("/")
-    seconds = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0}.get(unit)
-    try:
-        per_s = float(number) / seconds if seconds else 0.0
-    except ValueError:
-        per_s = 0.0
-    if not 0 < per_s < 1e6:
-        raise ConfigError(f"rate {text!r} is not a rate", next_step='write it as "3.5/s" or "200/min"')
-    return per_s
 
 
 class ShopClient:
@@ -122,12 +106,15 @@ class ShopClient:
         request_id_header: str = "x-request-id",
         headers: Mapping[str, str] | None = None,
         extra_transient: frozenset[int] = frozenset(),
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self.shop = shop
         self._rate = rate
         self._error_text = error_text
         self._request_id_header = request_id_header
-        self._extra_transient = extra_transient
+        self._doubtful = _DOUBTFUL_STATUSES | extra_transient
+        self._timeout_s = timeout_s
+        self._max_answer_bytes = max_answer_bytes
         try:
             url = httpx.URL(base_url)
         except httpx.InvalidURL as bad:
@@ -142,17 +129,26 @@ class ShopClient:
                 shop=shop,
                 next_step="use https:// (http:// is only accepted for this machine)",
             )
-        self._client = httpx.Client(
-            base_url=url,
-            auth=auth,
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"User-Agent": "ordersync", "Accept": "application/json", **(headers or {})},
-        )
+
+        def client(keep_open: int) -> httpx.Client:
+            return httpx.Client(
+                base_url=url,
+                auth=auth,
+                timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
+                limits=httpx.Limits(max_keepalive_connections=keep_open),
+                follow_redirects=False,
+                trust_env=False,
+                headers={"User-Agent": "ordersync", "Accept": "application/json", **(headers or {})},
+            )
+
+        self._client = client(20)
+        # A kept connection may be closed by the other side just as we send on it: for a read that is a retry,
+        # for a write it would be a doubt that no platform record ever settles. So writes connect afresh.
+        self._writer = client(0)
 
     def close(self) -> None:
         self._client.close()
+        self._writer.close()
 
     @property
     def base_url(self) -> httpx.URL:
@@ -206,22 +202,14 @@ class ShopClient:
         writing: bool,
     ) -> Answer:
         about: dict[str, Any] = {"shop": self.shop, "order": order, "operation": operation}
+        client = self._writer if writing else self._client
+        request = self._build(client, method, path, params, json, headers, about)
         self._rate.wait()
-        query: Any = None
-        if params is not None:
-            query = list(params.items()) if isinstance(params, Mapping) else list(params)
-        content = None if json is None else msgspec.json.encode(json)
-        sent_headers = dict(headers or {})
-        if content is not None:
-            sent_headers.setdefault("Content-Type", "application/json; charset=utf-8")
-        request = self._client.build_request(method, path, params=query, content=content, headers=sent_headers)
-        if request.url.host != self._client.base_url.host or request.url.port != self._client.base_url.port:
-            raise BrokenAnswer("the platform pointed to another host; not followed", **about)
         sent_at = datetime.now(UTC)
         try:
-            response = self._client.send(request, stream=True)
+            response = client.send(request, stream=True)
             try:
-                body = _bounded_body(response, about)
+                body = self._body(response, writing=writing)
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as lost:
@@ -231,9 +219,69 @@ class ShopClient:
                 next_step="check the network and base_url, then run the same command again",
                 **about,
             ) from lost
+        except _Unread as unread:
+            if writing:
+                raise _no_answer(str(unread), about, writing=True) from unread
+            raise BrokenAnswer(f"{operation}: {unread}", code=unread.code, **about) from unread
         except httpx.HTTPError as lost:
             raise _no_answer(type(lost).__name__, about, writing=writing) from lost
         return self._judge(response, body, sent_at, about, writing=writing)
+
+    def _build(
+        self,
+        client: httpx.Client,
+        method: str,
+        path: str,
+        params: Params | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+        about: dict[str, Any],
+    ) -> httpx.Request:
+        """The request, checked; nothing was sent when this raises."""
+        query: Any = None
+        if params is not None:
+            query = list(params.items()) if isinstance(params, Mapping) else list(params)
+        sent_headers = dict(headers or {})
+        try:
+            content = None if json is None else msgspec.json.encode(json)
+            if content is not None:
+                sent_headers.setdefault("Content-Type", "application/json; charset=utf-8")
+            request = client.build_request(method, path, params=query, content=content, headers=sent_headers)
+        except (UnicodeError, httpx.InvalidURL) as unsendable:
+            raise UsageError(
+                f"{about['operation']}: the request holds characters that cannot be sent; nothing was sent",
+                code="unsendable",
+                next_step="retype the value, without control characters",
+                **about,
+            ) from unsendable
+        here = client.base_url
+        if (request.url.scheme, request.url.host, request.url.port) != (here.scheme, here.host, here.port):
+            raise BrokenAnswer(
+                f"{about['operation']}: the platform pointed to another host; not followed",
+                code="another_host",
+                **about,
+            )
+        return request
+
+    def _body(self, response: httpx.Response, *, writing: bool) -> bytes:
+        """The whole body, bounded in size and in time: a body that trickles must not hold a claim for ever."""
+        within_s = self._timeout_s if writing else 4 * self._timeout_s
+        end = time.monotonic() + within_s
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > self._max_answer_bytes:
+                raise _Unread(
+                    "answer_too_large",
+                    f"the answer is larger than {self._max_answer_bytes} bytes; not read further",
+                )
+            if time.monotonic() > end:
+                raise _Unread(
+                    "answer_too_slow", f"the answer was not whole after {within_s:g} s; not read further"
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     def _judge(
         self,
@@ -245,13 +293,13 @@ class ShopClient:
         writing: bool,
     ) -> Answer:
         status = response.status_code
-        request_id = response.headers.get(self._request_id_header)
+        request_id = (response.headers.get(self._request_id_header) or "")[:100] or None
         about = {**about, "request_id": request_id}
         what = about["operation"]
         if 200 <= status < 300:
-            return Answer(status, response.headers, body, sent_at, request_id)
+            return Answer(status, response.headers, body, sent_at, request_id, about, writing)
         code, said = self._error_text(status, body)
-        said = f": {said}" if said else ""
+        said = f": {safe_text(said)}" if said else ""
         if status in (401, 403):
             kind = "the key is missing, wrong or expired" if status == 401 else "the key may not do this"
             raise Unauthorized(
@@ -271,9 +319,16 @@ class ShopClient:
                 next_step="wait, then run the same command again",
                 **about,
             )
-        if status >= 500 or status in self._extra_transient or 300 <= status < 400:
+        if status >= 500 or status in self._doubtful or status < 400:
             if writing:
                 raise _no_answer(f"HTTP {status}{said}", about, writing=True)
+            if status < 400:
+                raise BrokenAnswer(
+                    f"{what}: {self.shop} redirects ({status}); not followed, a key must not travel",
+                    code="redirected",
+                    next_step=f"correct base_url of shop {self.shop}",
+                    **about,
+                )
             raise Transient(
                 f"{what}: {self.shop} answered {status}{said}",
                 code=code or f"http_{status}",
@@ -295,8 +350,25 @@ def decode_json(body: bytes) -> Any:
     """JSON with exact numbers: integers stay int, everything else Decimal. BrokenAnswer when it is not JSON."""
     try:
         return _DECODER.decode(body)
-    except msgspec.DecodeError as broken:
+    except (msgspec.DecodeError, RecursionError) as broken:
         raise BrokenAnswer(describe_broken(body), code="broken_json") from broken
+
+
+def safe_text(text: str) -> str:
+    """What a platform said, fit for a message: one short line without e-mail addresses, phones and keys."""
+    line = " ".join(text.split())
+    for pattern, instead in _PRIVATE:
+        line = pattern.sub(instead, line)
+    return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "..."
+
+
+def path_segment(text: str) -> str:
+    """An id as one segment of a path. UsageError when it cannot be one: `..` would ask for another resource."""
+    if text.strip(" .") == "" or len(text) > _LONGEST_ID:
+        raise UsageError(
+            "this is not an id of the platform", code="bad_id", next_step="give the order's id or number"
+        )
+    return quote(text, safe="")
 
 
 def describe_broken(body: bytes) -> str:
@@ -315,7 +387,8 @@ def retry_after_s(headers: httpx.Headers) -> float | None:
     if not stated:
         return None
     try:
-        return max(0.0, float(stated))
+        seconds = float(stated)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
@@ -325,33 +398,26 @@ def retry_after_s(headers: httpx.Headers) -> float | None:
 
 
 def _wait_before_retry(error: Exception) -> bool | float:
-    if not isinstance(error, Transient):
+    if not isinstance(error, Transient) or error.code in _SAME_AGAIN:
         return False
     if error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= MAX_WAIT_S else False
     return True
 
 
-def _bounded_body(response: httpx.Response, about: dict[str, Any]) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    for chunk in response.iter_bytes():
-        size += len(chunk)
-        if size > MAX_ANSWER_BYTES:
-            raise BrokenAnswer(
-                f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MB; not read further",
-                code="answer_too_large",
-                **about,
-            )
-        chunks.append(chunk)
-    return b"".join(chunks)
+class _Unread(Exception):
+    """The body was not read to its end."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 def _no_answer(why: str, about: dict[str, Any], *, writing: bool) -> OrdersyncError:
     if writing:
         return OutcomeUnknown(
             f"{about['operation']}: sent, but no clear answer came ({why})",
-            next_step="do not send it again by hand; ordersync looks at the order again first",
+            next_step=_LOOK_FIRST,
             **about,
         )
     return Transient(
@@ -362,10 +428,18 @@ def _no_answer(why: str, about: dict[str, Any], *, writing: bool) -> OrdersyncEr
     )
 
 
-def _number(text: str) -> Any:
-    from decimal import Decimal
-
-    return Decimal(text)
-
-
-_DECODER = msgspec.json.Decoder(float_hook=_number)
+_LOOK_FIRST = "do not send it again by hand; ordersync looks at the order again first"
+_DOUBTFUL_STATUSES = frozenset({408})
+"""Below 500, but says nothing about what was done: Request Timeout."""
+_SAME_AGAIN = frozenset({"another_host", "answer_too_large", "redirected"})
+"""Reads that would be answered the same way again at once."""
+_LONGEST_QUOTE = 300
+_LONGEST_ID = 255
+_PRIVATE = (
+    (re.compile(r"[^\s@<>\"'=:,;()]+(?:@|%40)[^\s@<>\"',;()&]+", re.IGNORECASE), "<e-mail>"),
+    (re.compile(r"\beyJ[\w-]+\.[\w.-]+"), "<key>"),
+    (re.compile(r"\b(?:sk|pk|whsec|shpat)_[A-Za-z0-9_]+"), "<key>"),
+    (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 <key>"),
+    (re.compile(r"\+\d[\d\s().-]{6,}\d"), "<phone>"),
+)
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
