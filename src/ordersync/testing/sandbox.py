@@ -7,6 +7,7 @@ binds 127.0.0.1 on a free port, stops by itself with the process, and can be dri
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -18,8 +19,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Literal, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, ClassVar, Literal, TypeVar, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 FaultKind = Literal[
     "latency",  # wait `seconds`, then answer
@@ -209,6 +210,8 @@ class Sandbox:
 
     def _dispatch(self, request: Request) -> Reply:
         path = request.path.removeprefix(self.base_path) if self.base_path else request.path
+        if self.base_path and not request.path.startswith(self.base_path + "/"):
+            return self.not_found(request)
         late = request.method == "GET" and self._late_state is not None
         if late and time.monotonic() >= self._late_until:
             self._late_state, late = None, False
@@ -217,7 +220,7 @@ class Sandbox:
             self.authenticate(request)
             for method, pattern, function in self._routes:
                 if method == request.method and (match := pattern.match(path)):
-                    return function(request, **match.groupdict())
+                    return function(request, **{name: unquote(part) for name, part in match.groupdict().items()})
             return self.not_found(request)
         except HttpError as ended:
             return ended.reply
@@ -247,7 +250,14 @@ class Sandbox:
 
     def _control(self, request: Request) -> Reply:
         if request.method == "POST" and request.path == "/_sandbox/faults":
-            self.add_fault(Fault(**json.loads(request.body)))
+            try:
+                fault = Fault(**json.loads(request.body))
+                re.compile(fault.method), re.compile(fault.path)
+            except (TypeError, ValueError, re.error) as wrong:
+                return Reply(400, {"message": f"not a fault: {wrong}"})
+            if fault.kind not in get_args(FaultKind):
+                return Reply(400, {"message": f"kind is one of {', '.join(get_args(FaultKind))}"})
+            self.add_fault(fault)
             return Reply(200, {"faults": len(self.faults)})
         if request.method == "DELETE" and request.path == "/_sandbox/faults":
             self.clear_faults()
@@ -291,9 +301,12 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        self._server.shutdown()
+        """Also closes connections kept open: a stopped shop answers nobody. Harmless when repeated."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(timeout=5)
         self._server.server_close()
-        self._thread.join(timeout=5)
+        self._server.hang_up_all()
 
     def __enter__(self) -> SandboxServer:
         return self.start()
@@ -304,7 +317,30 @@ class SandboxServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    block_on_close = False
     request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up_all(self) -> None:
+        with self._open_lock:
+            still_open = list(self._open)
+        for connection in still_open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is not the sandbox's error; anything else is shown."""
@@ -324,7 +360,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: the sandbox keeps its own request log."""
 
     def _serve(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
+        stated = self.headers.get("Content-Length") or "0"
+        if not stated.isdecimal() or self.headers.get("Transfer-Encoding"):
+            self.send_error(411, "Content-Length needed")
+            self.close_connection = True
+            return
+        length = int(stated)
         split = urlsplit(self.path)
         request = Request(
             method=self.command,
@@ -341,7 +382,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.sandbox.log_answers.append((request.method, request.path, reply.status))
         body = encode_body(reply.body)
         self.send_response_only(reply.status)
-        self.send_header("Date", self.date_time_string())
+        self.send_header("Date", self.date_time_string(self.sandbox.now().timestamp()))
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if body:
@@ -357,10 +398,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _hang_up(self) -> None:
         self.close_connection = True
-        try:
+        with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  # http.server looks these names up
 
