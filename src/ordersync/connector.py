@@ -237,7 +237,14 @@ def load(name: str) -> type[Connector]:
             f"no connector named {name!r} is installed",
             next_step=f"installed are: {', '.join(points) or 'none'} (see: ordersync connectors list)",
         )
-    loaded: type[Connector] = points[name].load()
+    try:
+        loaded: type[Connector] = points[name].load()
+    except (ImportError, AttributeError) as broken:
+        raise ConfigError(
+            f"the connector {name!r} is installed but cannot be loaded ({type(broken).__name__})",
+            code="broken_connector",
+            next_step="install it again, or remove the package that brings it",
+        ) from broken
     return loaded
 
 

@@ -1,0 +1,231 @@
+"""What every command shares: --config and --debug, the parts it opens, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import textwrap
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from ordersync.errors import OrdersyncError, UsageError
+
+if TYPE_CHECKING:
+    from ordersync.config import Config
+    from ordersync.engine.shops import Shop
+    from ordersync.model import OrderRef
+    from ordersync.store import Store
+
+STOPPED, PIPE_CLOSED = 130, 141
+"""What a shell gives a program ended by Ctrl-C and by a closed pipe."""
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="F", help="Configuration file [default: ORDERSYNC_CONFIG or ordersync.yaml]."
+    ),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Log everything; show the traceback of an error.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
+BuyerOption = Annotated[bool, typer.Option("--buyer", help="Also show the buyer's data.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+class Run:
+    """One command's run: opens the configuration, the store and the shops when first asked, and closes them."""
+
+    def __init__(self, config_file: Path | None, *, debug: bool) -> None:
+        self.config_file = config_file
+        self.debug = debug
+        self._store: Store | None = None
+        self._shops: dict[str, Shop] = {}
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @cached_property
+    def config(self) -> Config:
+        from ordersync.config import load_config
+        from ordersync.log import configure_logs
+
+        loaded = load_config(self.config_file)
+        configure_logs(debug=self.debug, secrets=loaded.secrets)
+        return loaded
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            from ordersync.bootstrap import open_store
+
+            self._store = open_store(self.config)
+        return self._store
+
+    def shop(self, name: str) -> Shop:
+        """One shop by name; UsageError lists the names there are."""
+        if name not in self._shops:
+            if name not in self.config.settings.shops:
+                known = ", ".join(self.config.settings.shops)
+                raise UsageError(f"there is no shop {name!r}", next_step=f"shops are {known}")
+            from ordersync.bootstrap import build_shop
+
+            self._shops[name] = build_shop(self.config, name)
+        return self._shops[name]
+
+    def shops(self, only: Iterable[str] | None = None) -> dict[str, Shop]:
+        """Every shop of the configuration, or those named."""
+        return {name: self.shop(name) for name in (only or self.config.settings.shops)}
+
+    def ref(self, text: str) -> OrderRef:
+        """The order a person named as shop:number or shop:id, as the store knows it.
+
+        UsageError when the shop or the order is unknown, or the number fits several orders.
+        """
+        shop, wanted = self.split_ref(text)
+        found: list[OrderRef] = self.store.find(shop, wanted)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UsageError(
+                f"no order {shop}:{wanted} is in the store",
+                code="unknown_order",
+                next_step=f"ordersync pull --shop {shop}, or: ordersync orders show {shop}:ID --fresh",
+            )
+        several = "\n".join(f"  {ref}" for ref in found)
+        raise UsageError(
+            f"{shop}:{wanted} fits {len(found)} orders:\n{several}",
+            code="ambiguous_order",
+            next_step="name one of them by its id",
+        )
+
+    def split_ref(self, text: str) -> tuple[str, str]:
+        """("asia", "1043") of "asia:1043"; the shop must exist."""
+        shop, colon, wanted = text.partition(":")
+        wanted = wanted.strip().removeprefix("#")
+        if not colon or not wanted:
+            raise UsageError(f"{text!r} does not name an order", next_step="write it as shop:number or shop:id")
+        if shop not in self.config.settings.shops:
+            known = ", ".join(self.config.settings.shops)
+            raise UsageError(f"there is no shop {shop!r}", next_step=f"shops are {known}")
+        return shop, wanted
+
+    def close(self) -> None:
+        for shop in self._shops.values():
+            shop.connector.close()
+        if self._store is not None:
+            self._store.close()
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Register a function; its result is the exit code (None is 0). A parameter `run` receives the `Run`."""
+
+    def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = [parameter for parameter in signature.parameters.values() if parameter.name != "run"]
+        wants_run = len(own) < len(signature.parameters)
+        shared = [
+            inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigOption),
+            inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption),
+        ]
+
+        @functools.wraps(function)
+        def wrapper(*, config: Path | None, debug: bool, **values: Any) -> None:
+            run = Run(config, debug=debug)
+            code = _guarded(lambda: function(run, **values) if wants_run else function(**values), run)
+            raise typer.Exit(code)
+
+        wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what inspect.signature reads
+            parameters=[*_keyword_only(own), *shared]
+        )
+        wrapper.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+        app.command(name)(wrapper)
+        return function
+
+    return register
+
+
+def _keyword_only(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+
+
+def _guarded(body: Callable[[], int | None], run: Run) -> int:
+    """Run a command; every way it can end becomes an exit code and, on stderr, one clear message."""
+    try:
+        try:
+            code = body() or 0
+        finally:
+            run.close()
+        sys.stdout.flush()
+        return code
+    except OrdersyncError as error:
+        if run.debug:
+            traceback.print_exc()
+        show_error(error, run)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; what was finished is stored, the same command goes on", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; without a reader that would print a complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (typer.Exit, typer.Abort):
+        raise
+    except OSError as lost:
+        if run.debug:
+            traceback.print_exc()
+        where = f"{lost.filename}: " if lost.filename else ""
+        print(f"error: {where}{lost.strerror or type(lost).__name__}", file=sys.stderr)
+        print("  next: correct the path, its permissions or the free space, then run it again", file=sys.stderr)
+        return 2
+    except Exception as bug:  # noqa: BLE001  # the last line of defence: no traceback reaches a person unasked
+        if run.debug:
+            traceback.print_exc()
+        show_bug(bug)
+        return 1
+
+
+def show_error(error: OrdersyncError, run: Run | None = None) -> None:
+    """What happened, and what to do, on stderr; secrets that were substituted are hidden."""
+    from ordersync.log import Redactor
+
+    loaded = run.__dict__.get("config") if run else None
+    redact = Redactor(loaded.secrets if loaded else frozenset())
+    for number, line in enumerate(redact.text(str(error)).splitlines() or [""]):
+        print(_wrapped(line, "error: " if number == 0 else "  "), file=sys.stderr)
+    if error.next_step:
+        print(_wrapped(redact.text(error.next_step), "  next: "), file=sys.stderr)
+    request = f", request {error.request_id}" if error.request_id else ""
+    print(f"  ({error.code}{request})", file=sys.stderr)
+
+
+def show_bug(bug: Exception) -> None:
+    """An exception nobody planned for: its place, but not its words, which may hold a buyer's data."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    print(f"error: unexpected {type(bug).__name__}{place}; this is a fault in ordersync", file=sys.stderr)
+    print("  next: run the same command with --debug and report the traceback", file=sys.stderr)
+
+
+def _wrapped(text: str, first: str) -> str:
+    indent = " " * min(len(first), 9)
+    return textwrap.fill(
+        text,
+        width=80,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def not_interactive(what: str, flag: str) -> NoReturn:
+    """A question that nobody is there to answer."""
+    raise UsageError(f"{what}, and there is no terminal to ask on", next_step=f"add {flag}")
