@@ -1,0 +1,95 @@
+"""The inbox: everything that waits for a person, opened once per key and closed with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from ordersync.model import Hold
+from ordersync.store.part import Part
+from ordersync.store.records import StoredHold
+from ordersync.store.tables import HOLDS
+
+
+class Holds(Part):
+    def open_hold(self, hold: Hold, now: datetime) -> tuple[str, bool]:
+        """(number, is_new). An open hold with the same key keeps its number and takes the newer text."""
+        with self.db.write() as connection:
+            return open_in(connection, hold, now)
+
+    def close_hold(self, key: str, now: datetime, why: str) -> bool:
+        """Close the open hold with this key; False when there is none."""
+        with self.db.write() as connection:
+            return close_in(connection, key, now, why)
+
+    def holds(self, open_only: bool = True) -> list[StoredHold]:
+        """Oldest first."""
+        query = select(HOLDS).order_by(HOLDS.c.number)
+        if open_only:
+            query = query.where(HOLDS.c.closed_at.is_(None))
+        with self.db.read() as connection:
+            return [_stored(row) for row in connection.execute(query)]
+
+    def hold(self, number: str) -> StoredHold | None:
+        """By its number, open or closed: `H-31`, also typed as `h-31`, `H31` or `31`."""
+        digits = number.strip().upper().removeprefix("H").removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()):
+            return None
+        with self.db.read() as connection:
+            row = connection.execute(select(HOLDS).where(HOLDS.c.number == int(digits))).first()
+        return _stored(row) if row else None
+
+
+def open_in(connection: Connection, hold: Hold, now: datetime) -> tuple[str, bool]:
+    text = hold.model_dump_json()
+    found = connection.execute(
+        select(HOLDS.c.number, HOLDS.c.hold).where(HOLDS.c.key == hold.key, HOLDS.c.closed_at.is_(None))
+    ).first()
+    if found is not None:
+        if found.hold != text:
+            connection.execute(
+                update(HOLDS)
+                .where(HOLDS.c.number == found.number)
+                .values(hold=text, sticky=hold.sticky, link_id=hold.link_id)
+            )
+        return f"H-{found.number}", False
+    made = connection.execute(
+        insert(HOLDS).values(key=hold.key, link_id=hold.link_id, sticky=hold.sticky, hold=text, opened_at=now)
+    )
+    assert made.inserted_primary_key is not None
+    return f"H-{made.inserted_primary_key[0]}", True
+
+
+def close_in(connection: Connection, key: str, now: datetime, why: str) -> bool:
+    closed = connection.execute(
+        update(HOLDS)
+        .where(HOLDS.c.key == key, HOLDS.c.closed_at.is_(None))
+        .values(closed_at=now, closed_because=why)
+    )
+    return closed.rowcount > 0
+
+
+def close_derived(connection: Connection, link_id: str, keep: Sequence[str], now: datetime, why: str) -> None:
+    """Close the open, not sticky holds of a link whose keys are not in `keep`."""
+    connection.execute(
+        update(HOLDS)
+        .where(
+            HOLDS.c.link_id == link_id,
+            HOLDS.c.closed_at.is_(None),
+            HOLDS.c.sticky.is_(False),
+            HOLDS.c.key.not_in(keep),
+        )
+        .values(closed_at=now, closed_because=why)
+    )
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredHold:
+    return StoredHold(
+        number=f"H-{row.number}",
+        hold=Hold.model_validate_json(row.hold),
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        closed_because=row.closed_because,
+    )

@@ -1,0 +1,185 @@
+"""Orders as they were last seen, their history, the parked ones, and those to look at again.
+
+Two rules guard every row: an observation whose request was sent earlier never overwrites a later one, and a partial
+one is never stored, it only marks the order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Select, delete, or_, select, tuple_
+
+from ordersync.model import Order, OrderRef
+from ordersync.store import document, saving
+from ordersync.store.part import Part
+from ordersync.store.records import FieldChange, Observation, OrderChange, Outcome, Parked, StoredOrder
+from ordersync.store.tables import CHANGES, DOCUMENTS, LOOK_AGAIN, ORDERS, PARKED
+
+_CHUNK = 200
+"""Orders read at a time while iterating: a few megabytes."""
+
+
+class Orders(Part):
+    def save_observation(self, observation: Observation) -> Outcome:
+        """Store one order as it was seen; a link it belongs to becomes dirty when it is new or changed."""
+        with self.db.write() as connection:
+            return saving.save_all(connection, [observation], now=datetime.now(UTC))[0]
+
+    def park(self, parked: Parked) -> str | None:
+        """Keep an order that could not be normalised and open its hold; the hold's number when it is a new one."""
+        with self.db.write() as connection:
+            return saving.park(connection, parked, now=datetime.now(UTC))
+
+    def order(self, ref: OrderRef) -> StoredOrder | None:
+        with self.db.read() as connection:
+            row = connection.execute(
+                _stored_query().where(ORDERS.c.shop == ref.shop, ORDERS.c.order_id == ref.order_id)
+            ).first()
+        return None if row is None else _stored(*row)
+
+    def orders(self, shop: str | None = None) -> Iterator[StoredOrder]:
+        """Every stored order sorted by (shop, order id), read in chunks: memory stays flat."""
+        query = _stored_query().order_by(ORDERS.c.shop, ORDERS.c.order_id).limit(_CHUNK)
+        if shop is not None:
+            query = query.where(ORDERS.c.shop == shop)
+        after: tuple[str, str] | None = None
+        while True:
+            chunk = query if after is None else query.where(tuple_(ORDERS.c.shop, ORDERS.c.order_id) > after)
+            with self.db.read() as connection:
+                rows = connection.execute(chunk).all()
+            for row in rows:
+                stored = _stored(*row)
+                after = (stored.order.shop, stored.order.order_id)
+                yield stored
+            if len(rows) < _CHUNK:
+                return
+
+    def order_count(self, shop: str) -> int:
+        with self.db.read() as connection:
+            return len(connection.execute(select(ORDERS.c.order_id).where(ORDERS.c.shop == shop)).all())
+
+    def raw(self, ref: OrderRef) -> bytes | None:
+        """The payload as it was stored: JSON without its secret fields; None when it is not kept (any more)."""
+        with self.db.read() as connection:
+            stored = connection.execute(
+                select(DOCUMENTS.c.raw).where(DOCUMENTS.c.shop == ref.shop, DOCUMENTS.c.order_id == ref.order_id)
+            ).scalar_one_or_none()
+        return None if stored is None else document.decompress(stored)
+
+    def find(self, shop: str, text: str) -> list[OrderRef]:
+        """Orders of a shop whose id or number is `text`, parked ones by id too; sorted."""
+        by_name = select(ORDERS.c.order_id).where(
+            ORDERS.c.shop == shop, or_(ORDERS.c.order_id == text, ORDERS.c.number == text)
+        )
+        unread = select(PARKED.c.order_id).where(PARKED.c.shop == shop, PARKED.c.order_id == text)
+        with self.db.read() as connection:
+            return [OrderRef(shop, order_id) for order_id in sorted(connection.scalars(by_name.union(unread)))]
+
+    def history(self, ref: OrderRef) -> list[OrderChange]:
+        """What changed at each observation after the first, oldest first."""
+        query = select(CHANGES).where(CHANGES.c.shop == ref.shop, CHANGES.c.order_id == ref.order_id)
+        with self.db.read() as connection:
+            return [
+                OrderChange(
+                    row.sent_at, row.cause, tuple(FieldChange(*change) for change in json.loads(row.fields))
+                )
+                for row in connection.execute(query.order_by(CHANGES.c.id))
+            ]
+
+    def parked(self, ref: OrderRef | None = None, shop: str | None = None) -> list[Parked]:
+        """Parked orders, all, of one shop or the one named; sorted."""
+        query = select(PARKED).order_by(PARKED.c.shop, PARKED.c.order_id)
+        if ref is not None:
+            query = query.where(PARKED.c.shop == ref.shop, PARKED.c.order_id == ref.order_id)
+        if shop is not None:
+            query = query.where(PARKED.c.shop == shop)
+        with self.db.read() as connection:
+            return [
+                Parked(
+                    shop=row.shop,
+                    order_id=row.order_id,
+                    code=row.code,
+                    message=row.message,
+                    path=row.path,
+                    raw=None if row.raw is None else document.decompress(row.raw),
+                    sent_at=row.sent_at,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def look_again(self, shop: str, order_ids: Sequence[str], hinted_at: datetime) -> None:
+        """Something hints that these changed: they wait until an observation sent after `hinted_at` is stored."""
+        with self.db.write() as connection:
+            saving.mark(connection, shop, dict.fromkeys(order_ids, hinted_at))
+
+    def forget_hint(self, ref: OrderRef) -> None:
+        """The order was looked for and is gone: stop asking for it."""
+        with self.db.write() as connection:
+            connection.execute(
+                delete(LOOK_AGAIN).where(LOOK_AGAIN.c.shop == ref.shop, LOOK_AGAIN.c.order_id == ref.order_id)
+            )
+
+    def to_look_at(self, shop: str, limit: int, after: str = "") -> list[str]:
+        """Ids of marked orders, sorted, at most `limit` of those greater than `after`."""
+        query = (
+            select(LOOK_AGAIN.c.order_id)
+            .where(LOOK_AGAIN.c.shop == shop, LOOK_AGAIN.c.order_id > after)
+            .order_by(LOOK_AGAIN.c.order_id)
+            .limit(limit)
+        )
+        with self.db.read() as connection:
+            return list(connection.scalars(query))
+
+    def open_order_ids(self, shop: str) -> set[str]:
+        """Orders neither cancelled, completed nor archived."""
+        with self.db.read() as connection:
+            return set(
+                connection.scalars(select(ORDERS.c.order_id).where(ORDERS.c.shop == shop, ORDERS.c.is_open))
+            )
+
+    def pending_refund_ids(self, shop: str) -> set[str]:
+        """Orders with a refund that is neither completed nor failed."""
+        with self.db.read() as connection:
+            return set(
+                connection.scalars(select(ORDERS.c.order_id).where(ORDERS.c.shop == shop, ORDERS.c.refund_pending))
+            )
+
+    def digests(self, shop: str, order_ids: Sequence[str], mapping_version: str) -> dict[str, bytes]:
+        """SHA-256 of the payload each of these orders was last normalised from by this very mapping.
+
+        Parked orders are left out: they must be read again.
+        """
+        query = (
+            select(ORDERS.c.order_id, ORDERS.c.raw_digest)
+            .outerjoin(PARKED, (PARKED.c.shop == ORDERS.c.shop) & (PARKED.c.order_id == ORDERS.c.order_id))
+            .where(
+                ORDERS.c.shop == shop,
+                ORDERS.c.order_id.in_(order_ids),
+                ORDERS.c.mapping_version == mapping_version,
+                PARKED.c.order_id.is_(None),
+            )
+        )
+        with self.db.read() as connection:
+            return {row.order_id: row.raw_digest for row in connection.execute(query)}
+
+
+def _stored_query() -> Select[str, datetime, str, datetime, datetime]:
+    joined = ORDERS.join(
+        DOCUMENTS, (DOCUMENTS.c.shop == ORDERS.c.shop) & (DOCUMENTS.c.order_id == ORDERS.c.order_id)
+    )
+    return select(
+        DOCUMENTS.c.canonical,
+        ORDERS.c.sent_at,
+        ORDERS.c.fingerprint,
+        ORDERS.c.first_seen_at,
+        ORDERS.c.changed_at,
+    ).select_from(joined)
+
+
+def _stored(
+    canonical: str, sent_at: datetime, fingerprint: str, first_seen_at: datetime, changed_at: datetime
+) -> StoredOrder:
+    return StoredOrder(Order.model_validate_json(canonical), sent_at, fingerprint, first_seen_at, changed_at)
