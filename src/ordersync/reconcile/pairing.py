@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ordersync.model import (
     ActionKind,
@@ -132,8 +132,11 @@ def _by_token(fresh: list[RefundRecord], journal: Sequence[ActionRecord], result
     left: list[RefundRecord] = []
     orphans: list[RefundRecord] = []
     for record in fresh:
-        if record.token is None or by_hand.get(record.token) == record.member:
+        if record.token is None:
             left.append(record)
+        elif by_hand.get(record.token) == record.member:
+            # Typed by a person: a fact of its own, as if made in the platform's admin.
+            left.append(replace(record, token=None))
         elif record.token in by_token:
             by_token[record.token].add(record)
         elif record.token in origins:

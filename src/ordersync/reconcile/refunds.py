@@ -103,7 +103,7 @@ def _hold_incomparable(case: Case) -> None:
         case.money_blocked = True
         case.hold(
             "two_purses",
-            f"{' and '.join(paying)} each hold money that a refund would pay to the buyer; one sale can have only one",
+            f"{' and '.join(paying)} each hold money that a refund would pay out; one sale can have only one",
             next_steps=(
                 "ordersync check   shows which payments count as paying",
                 "list the payment providers that only mark under books_only: of their shop",

@@ -1,0 +1,197 @@
+"""Apply: do what the decision says, link by link, on a fresh look at every member."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ordersync.engine.look import make_plan
+from ordersync.engine.observe import observe
+from ordersync.engine.sentlog import SentLog
+from ordersync.engine.shops import Shops
+from ordersync.engine.writes import Clock, Writer, WriteResult, settle, utc_now
+from ordersync.errors import ConfigError, MappingError, NotFound, OrdersyncError, Transient, Unauthorized
+from ordersync.model import Action, ActionState, Decision, Hold, Link, hold_key
+from ordersync.reconcile import Limits, Policy
+from ordersync.store import Store
+
+CLAIM_FOR = timedelta(minutes=5)
+ROUNDS = 8
+"""Writes to one order follow one another, each on a new look; more than this in one run is left to the next."""
+
+
+@dataclass(slots=True)
+class ApplyReport:
+    """What a run did. `results` are writes; `left` are links not looked at, with the reason."""
+
+    results: list[WriteResult] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    new_holds: list[str] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
+    stale: list[Action] = field(default_factory=list)
+    """Actions of a saved plan that were no longer due as saved; nothing was written for them."""
+    paused: dict[str, str] = field(default_factory=dict)
+    """Shops that refused the credentials: their links are left."""
+
+    @property
+    def done(self) -> list[WriteResult]:
+        return [r for r in self.results if r.state is ActionState.SEEN]
+
+
+@dataclass(slots=True)
+class Applier:
+    store: Store
+    shops: Shops
+    policy: Policy
+    limits: Limits
+    sent_log: SentLog
+    clock: Clock = utc_now
+    on_result: Callable[[WriteResult], None] | None = None
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def run(self, saved: Collection[Action] | None = None) -> ApplyReport:
+        """Apply what is due now, or only the still valid part of a saved plan.
+
+        Every link that has something to do is claimed, read fresh, decided again, and written to one order at a time.
+        """
+        report = ApplyReport()
+        started_at = self.clock()
+        writer = Writer(self.store, self.sent_log, self.limits, started_at, self.clock)
+        plan = make_plan(self.store, self.shops, self.policy, started_at)
+        report.new_holds += plan.new_holds
+        wanted = None if saved is None else {action.key: action for action in saved}
+        met: set[str] = set()
+        for decision in plan.decisions:
+            link = self.store.link(decision.link_id)
+            if link is None:
+                continue
+            unsettled = any(
+                record.state.is_open for ref in link.members for record in self.store.actions(target=ref)
+            )
+            if not decision.actions and not unsettled:
+                report.decisions.append(decision)
+                continue
+            self._link(link, writer, wanted, met, report)
+        if wanted is not None:
+            report.stale = [action for key, action in sorted(wanted.items()) if key not in met]
+        return report
+
+    def _link(
+        self,
+        link: Link,
+        writer: Writer,
+        wanted: dict[str, Action] | None,
+        met: set[str],
+        report: ApplyReport,
+    ) -> None:
+        absent = next((ref.shop for ref in link.members if ref.shop in report.paused), None)
+        if absent is not None:
+            report.left.append((link.link_id, f"shop {absent} is paused: {report.paused[absent]}"))
+            return
+        if not self.store.claim(link.members, self.owner, self.clock(), CLAIM_FOR):
+            report.left.append((link.link_id, "another ordersync process is working on it"))
+            return
+        try:
+            self._rounds(link, writer, wanted, met, report)
+        except Unauthorized as refused:
+            report.paused[refused.shop or "?"] = refused.message
+            report.left.append((link.link_id, refused.message))
+            report.new_holds += self._hold_shop(refused)
+        except (Transient, NotFound) as failed:
+            report.left.append((link.link_id, str(failed)))
+        finally:
+            self.store.release(self.owner)
+
+    def _rounds(
+        self,
+        link: Link,
+        writer: Writer,
+        wanted: dict[str, Action] | None,
+        met: set[str],
+        report: ApplyReport,
+    ) -> None:
+        tried: set[str] = set()
+        decision: Decision | None = None
+        for _ in range(ROUNDS):
+            decision = self._fresh_decision(link, report)
+            due = [
+                action
+                for action in decision.actions
+                if action.key not in tried and self._allowed(action, wanted, met)
+            ]
+            if not due:
+                break
+            action = due[0]
+            tried.add(action.key)
+            result = writer.write(self.shops[action.target.shop], action)
+            report.results.append(result)
+            if self.on_result is not None:
+                self.on_result(result)
+        else:
+            decision = self._fresh_decision(link, report)
+        if decision is not None:
+            report.decisions.append(decision)
+
+    def _fresh_decision(self, link: Link, report: ApplyReport) -> Decision:
+        """Read every member anew, settle what is open there, decide again."""
+        for ref in link.members:
+            shop = self.shops.get(ref.shop)
+            if shop is None:
+                continue
+            with contextlib.suppress(MappingError):
+                observe(self.store, shop, ref.order_id)
+            for record in self.store.actions(target=ref, open_only=True):
+                settle(self.store, shop, record, self.clock)
+        plan = make_plan(self.store, self.shops, self.policy, self.clock(), only=[link.link_id])
+        report.new_holds += plan.new_holds
+        if plan.decisions:
+            return plan.decisions[0]
+        return Decision(link_id=link.link_id, ledger=self.store.ledger(link.link_id))
+
+    def _allowed(self, action: Action, wanted: dict[str, Action] | None, met: set[str]) -> bool:
+        """In a saved plan: the very action, on the very money facts it was planned on."""
+        if wanted is None:
+            return True
+        planned = wanted.get(action.key)
+        if planned is None or planned.digest != action.digest:
+            return False
+        met.add(action.key)
+        return True
+
+    def _hold_shop(self, refused: OrdersyncError) -> list[str]:
+        shop = refused.shop or "?"
+        number, is_new = self.store.open_hold(
+            Hold(
+                key=hold_key("unauthorized", f"shop:{shop}"),
+                code="unauthorized",
+                subject=f"shop:{shop}",
+                message=refused.message,
+                next_steps=("ordersync check", f"correct the key of shop {shop}"),
+            ),
+            self.clock(),
+        )
+        return [number] if is_new else []
+
+
+def require_writes(writes_on: bool) -> None:
+    """`writes: false` stops every write, by-hand commands too."""
+    if not writes_on:
+        raise ConfigError(
+            "writes are off, so nothing is written to any shop",
+            code="writes_off",
+            next_step="look at: ordersync plan. To let ordersync write, set writes: true in the configuration",
+        )
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, for a person: "4 min", "2 h 10 min", "3 d"."""
+    minutes = int((now - moment).total_seconds() // 60)
+    if minutes < 60:
+        return f"{max(minutes, 0)} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{hours // 24} d"

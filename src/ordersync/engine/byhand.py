@@ -1,0 +1,179 @@
+"""Writes a person types: the same journal, the same checks against paying twice, and the person is recorded."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from datetime import datetime
+
+from ordersync.engine.look import member_of
+from ordersync.engine.observe import observe
+from ordersync.engine.sentlog import SentLog
+from ordersync.engine.shops import Shops
+from ordersync.engine.writes import Writer, WriteResult, settle, utc_now
+from ordersync.errors import Held, Refused, UsageError
+from ordersync.model import (
+    Action,
+    ActionKind,
+    Money,
+    OrderRef,
+    Purse,
+    stable_hash,
+    token_of,
+)
+from ordersync.reconcile import Limits, Member
+from ordersync.reconcile.members import in_flight_minor, money_digest
+from ordersync.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was typed."""
+
+    kind: ActionKind
+    amount: Money | None = None
+    reason: str | None = None
+    payment_id: str | None = None
+    to_books: bool | None = None
+    """Refund only in the books; None: as the payment's purse says."""
+    restock: bool = False
+    notify_buyer: bool = False
+    processed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    action: Action
+    warnings: tuple[str, ...]
+    """What the person should know before saying yes."""
+
+
+def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
+    """Read the order fresh and check the wish against it. Nothing is written.
+
+    Errors: UsageError (no such call, wrong currency or payment), Refused (more than is left), Held (an earlier write
+    to this order is not settled).
+    """
+    shop = shops.get(ref.shop)
+    if shop is None:
+        raise UsageError(f"no shop named {ref.shop} in the configuration", next_step="ordersync check")
+    if wish.kind.value not in shop.capabilities:
+        raise UsageError(
+            f"{ref.shop} cannot {wish.kind}",
+            code="no_such_call",
+            shop=ref.shop,
+            next_step="ordersync connectors list   shows what each platform can; `allow:` may forbid it",
+        )
+    observe(store, shop, ref.order_id)
+    for record in store.actions(target=ref, open_only=True):
+        after = settle(store, shop, record, utc_now)
+        if after.state.is_open:
+            raise Held(
+                f"an earlier {record.action.kind} to {ref} is not settled ({after.state})",
+                code="write_in_flight",
+                shop=ref.shop,
+                order=ref.order_id,
+                next_step="ordersync holds list",
+            )
+    member = member_of(store, shops, ref)
+    if member.order is None or member.problem:
+        raise Refused(f"{ref} cannot be written to: {member.problem}", code="unreadable")
+    payment_id, purse = _purse(member, wish)
+    if wish.kind is ActionKind.REFUND:
+        _check_refund(store, member, wish)
+    warnings = tuple(_warnings(store, member, wish, purse))
+    there = member.refunded_minor + member.pending_minor
+    who = getpass.getuser()
+    already = f"{there}/{member.captured_minor}/{member.order.is_cancelled}/{member.order.archived}"
+    tries = sum(1 for a in store.actions(target=ref) if a.action.fact_id is None and not a.state.is_open)
+    key = stable_hash("by hand", str(ref), wish.kind.value, str(wish.amount), already, str(tries))[:40]
+    action = Action(
+        key=key,
+        kind=wish.kind,
+        target=ref,
+        token=token_of(stable_hash("by hand", key)),
+        amount=wish.amount,
+        payment_id=payment_id,
+        purse=purse,
+        reason=wish.reason,
+        restock=wish.restock,
+        notify_buyer=wish.notify_buyer,
+        processed_at=wish.processed_at,
+        because=f"typed by {who}",
+        digest=money_digest([member], wish.kind.value, str(wish.amount)),
+        by=who,
+    )
+    return Prepared(action, warnings)
+
+
+def perform(
+    store: Store, shops: Shops, prepared: Prepared, sent_log: SentLog, limits: Limits | None = None
+) -> WriteResult:
+    """Send it: intent, one call, receipt, read-back."""
+    writer = Writer(store, sent_log, limits, utc_now())
+    return writer.write(shops[prepared.action.target.shop], prepared.action)
+
+
+def _purse(member: Member, wish: Wish) -> tuple[str | None, Purse | None]:
+    """The payment a refund or capture is about, and whether a refund there pays the buyer."""
+    payments = (member.order.payments if member.order else None) or ()
+    if wish.kind not in (ActionKind.REFUND, ActionKind.CAPTURE):
+        if wish.kind is ActionKind.CANCEL and member.holds_gateway_money:
+            return None, Purse.GATEWAY
+        return None, None
+    paid = member.paid_payments if wish.kind is ActionKind.REFUND else payments
+    chosen = [p for p in paid if wish.payment_id in (None, p.id)]
+    if wish.payment_id is None and len(chosen) > 1:
+        raise UsageError(
+            f"{member.ref} has {len(chosen)} payments",
+            code="several_payments",
+            next_step="name one with --payment: " + ", ".join(f"{p.id} ({p.provider} {p.amount})" for p in chosen),
+        )
+    if not chosen:
+        raise UsageError(
+            f"{member.ref} has no {'paid ' if wish.kind is ActionKind.REFUND else ''}payment"
+            + (f" {wish.payment_id}" if wish.payment_id else ""),
+            code="no_payment",
+        )
+    purse = chosen[0].purse
+    if wish.to_books is not None:
+        purse = Purse.BOOKS if wish.to_books else Purse.GATEWAY
+    return chosen[0].id, purse
+
+
+def _check_refund(store: Store, member: Member, wish: Wish) -> None:
+    order, amount = member.order, wish.amount
+    if amount is None or amount.amount_minor <= 0 or order is None:
+        raise UsageError("a refund needs an amount", next_step='--amount "5.00 USD"')
+    if amount.currency != order.money_currency:
+        raise UsageError(
+            f"{member.ref} is in {order.money_currency}, not {amount.currency}", code="wrong_currency"
+        )
+    flying = in_flight_minor(member.ref, store.actions(target=member.ref), member.records)
+    left = member.captured_minor - member.refunded_minor - member.pending_minor - flying
+    if amount.amount_minor > left:
+        rest = Money(amount_minor=max(left, 0), currency=amount.currency)
+        raise Refused(
+            f"{member.ref} has {rest} left to refund, {amount} would exceed it",
+            code="exceeds_captured",
+            next_step=f'--amount "{rest}" refunds the rest' if left > 0 else None,
+        )
+
+
+def _warnings(store: Store, member: Member, wish: Wish, purse: Purse | None) -> list[str]:
+    said: list[str] = []
+    left = member.captured_minor - member.refunded_minor
+    currency = member.order.money_currency if member.order else ""
+    if wish.kind is ActionKind.REFUND:
+        said.append("TO BUYER: this sends money" if purse is Purse.GATEWAY else "books: this only marks it")
+        if any(r.amount == wish.amount for r in member.records):
+            said.append(f"{member.ref} already shows a refund of exactly {wish.amount}")
+    if wish.kind is ActionKind.CANCEL and left > 0 and member.semantics.cancel_refunds != "none":
+        rest = Money(amount_minor=left, currency=currency)
+        sure = "refunds" if member.semantics.cancel_refunds == "all" else "may refund"
+        said.append(f"TO BUYER: cancelling here {sure} what is left, {rest}")
+    link = store.link_of(member.ref)
+    if link is not None and wish.kind in (ActionKind.REFUND, ActionKind.CANCEL):
+        others = ", ".join(str(ref) for ref in link.members if ref != member.ref)
+        said.append(f"linked ({link.link_id}): your policy may carry it to {others}")
+    return said

@@ -1,0 +1,287 @@
+"""One write to a platform, from intent to read-back (DESIGN 9). Every write takes this road, by-hand ones too.
+
+The order of steps is the safety: what might have been sent is on disk before it is sent; what was answered is on disk
+before anything else is decided; and nothing counts as done before it was read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ordersync.connector import (
+    CanArchive,
+    CanCancel,
+    CanCapture,
+    CancelRequest,
+    CanComplete,
+    CanListBlockers,
+    CanRefund,
+    CaptureRequest,
+    Receipt,
+    RefundRequest,
+)
+from ordersync.engine.observe import observe
+from ordersync.engine.sentlog import SentLog
+from ordersync.engine.shops import Shop
+from ordersync.errors import (
+    BrokenAnswer,
+    Held,
+    MappingError,
+    OrdersyncError,
+    OutcomeUnknown,
+    Refused,
+    Transient,
+)
+from ordersync.model import (
+    Action,
+    ActionKind,
+    ActionRecord,
+    ActionState,
+    Hold,
+    Order,
+    Progress,
+    Purse,
+)
+from ordersync.reconcile import Limits, token_in
+from ordersync.reconcile.limits import action_hold_key, check_limits
+from ordersync.store import IntentHeld, Spent, Store
+
+SEND_WITHIN = timedelta(seconds=20)
+"""An intent older than this is never sent: the process that made it slept or died."""
+ANSWER_WITHIN = timedelta(seconds=60)
+"""Longer than any request may take; a `sending` action older than this is in doubt."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    action: Action
+    state: ActionState
+    said: str
+    """One line for a person: what was answered, and what reading back showed."""
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Sends actions of one run. `limits=None` for commands given by hand by a person who was asked."""
+
+    store: Store
+    sent_log: SentLog
+    limits: Limits | None
+    run_started_at: datetime
+    clock: Clock = utc_now
+
+    def write(self, shop: Shop, action: Action) -> WriteResult:
+        """Intent, one call, receipt, read-back. Never raises for what a platform did; the result says it."""
+        stop = self._before(shop, action)
+        if stop is not None:
+            return WriteResult(action, ActionState.EXPIRED, f"held: {stop.message}", stop)
+        now = self.clock()
+        try:
+            self.store.intend(action, now, now + SEND_WITHIN, self._limit_check(action))
+        except IntentHeld as held:
+            self.store.open_hold(held.hold, now)
+            return WriteResult(action, ActionState.EXPIRED, f"held: {held.hold.message}", held.hold)
+        except Held as held:
+            return WriteResult(action, ActionState.EXPIRED, f"not sent: {held.message}")
+        for code in ("limit", "order_change_open"):
+            self.store.close_hold(action_hold_key(code, action), now, "it no longer stops the write")
+        sending_at = self.clock()
+        if sending_at >= now + SEND_WITHIN or not self.store.advance(
+            action.key, ActionState.INTENDED, ActionState.SENDING, sent_at=sending_at
+        ):
+            self.store.advance(
+                action.key, ActionState.INTENDED, ActionState.EXPIRED, answer="never sent: too late"
+            )
+            return WriteResult(action, ActionState.EXPIRED, "not sent: it took too long to begin")
+        return self._send(shop, action)
+
+    def _before(self, shop: Shop, action: Action) -> Hold | None:
+        """What forbids the write before anything is stored."""
+        if action.key in self.sent_log and self.store.action(action.key) is None:
+            return self._open(
+                action,
+                "in_doubt",
+                f"a {action.kind} with this very key was sent to {action.target} by an earlier life of this "
+                "database; whether it happened is not known",
+                (f"ordersync orders show {action.target} --fresh",),
+            )
+        money = action.kind in (ActionKind.REFUND, ActionKind.CANCEL)
+        if money and "blockers" in shop.capabilities and isinstance(shop.connector, CanListBlockers):
+            open_changes = shop.connector.blockers(action.target.order_id)
+            if open_changes:
+                return self._open(
+                    action,
+                    "order_change_open",
+                    f"{action.target} has an open order change ({'; '.join(open_changes)}); a refund or cancel there "
+                    "can act and still answer with an error",
+                    ("finish or drop the open edit or return in the shop's admin", "then run: ordersync apply"),
+                )
+        return None
+
+    def _open(self, action: Action, code: str, message: str, next_steps: tuple[str, ...]) -> Hold:
+        hold = Hold(
+            key=action_hold_key(code, action),
+            code=code,
+            subject=f"action:{action.key}",
+            message=message,
+            evidence=(action.because,),
+            next_steps=next_steps,
+            money=action.amount,
+            sticky=True,
+            link_id=action.link_id,
+            target=action.target,
+        )
+        self.store.open_hold(hold, self.clock())
+        return hold
+
+    def _send(self, shop: Shop, action: Action) -> WriteResult:
+        expect = ActionState.SENDING
+        self.sent_log.append(action.key, action.target)
+        try:
+            receipt = call(shop, action)
+        except (OutcomeUnknown, BrokenAnswer, MappingError) as unknown:
+            self._store_answer(action.key, expect, ActionState.DOUBT, answer=unknown.message)
+            found = settle(self.store, shop, self._record(action.key), self.clock)
+            if found.state is ActionState.SEEN:
+                return WriteResult(
+                    action,
+                    ActionState.SEEN,
+                    f"{unknown.message}; looked again: it is there ({found.platform_ref})",
+                )
+            return WriteResult(action, found.state, f"{unknown.message}; looked again: not there, in doubt")
+        except Transient as not_done:
+            self._store_answer(action.key, expect, ActionState.EXPIRED, answer=not_done.message)
+            return WriteResult(action, ActionState.EXPIRED, f"not done: {not_done.message}")
+        except OrdersyncError as refused:
+            self._store_answer(action.key, expect, ActionState.REFUSED, answer=refused.message)
+            return WriteResult(action, ActionState.REFUSED, refused.message)
+        except BaseException:
+            # A bug or Ctrl-C between sending and the answer: nobody knows, and that is what is stored.
+            self._store_answer(action.key, expect, ActionState.DOUBT, answer="interrupted before the answer")
+            raise
+        answer = "already done" if receipt.already_done else f"accepted {receipt.platform_ref or ''}".rstrip()
+        self._store_answer(
+            action.key, expect, ActionState.RECEIPTED, platform_ref=receipt.platform_ref, answer=answer
+        )
+        found = settle(self.store, shop, self._record(action.key), self.clock)
+        said = "confirmed by reading back" if found.state is ActionState.SEEN else "accepted, not visible yet"
+        return WriteResult(action, found.state, f"{answer}; {said}")
+
+    def _store_answer(
+        self, key: str, expect: ActionState, to: ActionState, *, answer: str, platform_ref: str | None = None
+    ) -> None:
+        self.store.advance(key, expect, to, answered_at=self.clock(), answer=answer, platform_ref=platform_ref)
+
+    def _record(self, key: str) -> ActionRecord:
+        record = self.store.action(key)
+        if record is None:
+            raise AssertionError("an intended action is in the journal")
+        return record
+
+    def _limit_check(self, action: Action) -> Callable[[Spent], Hold | None]:
+        """The limit check of one action, run inside the transaction that commits its intent."""
+        limits = self.limits
+        if limits is None:
+            return lambda _spent: None
+        return lambda spent: check_limits(action, spent.since(self.run_started_at), spent, limits)
+
+
+def call(shop: Shop, action: Action) -> Receipt:
+    """The one HTTP call of an action. Refused when the connector has no such call."""
+    connector, order_id, key = shop.connector, action.target.order_id, action.key
+    missing = Refused(f"{shop.name} has no {action.kind}", code="no_such_call", shop=shop.name, order=order_id)
+    if action.kind.value not in shop.capabilities:
+        raise missing
+    if action.kind is ActionKind.CANCEL and isinstance(connector, CanCancel):
+        cancel = CancelRequest(
+            reason=action.reason,
+            amount=action.amount,
+            restock=action.restock,
+            notify_buyer=action.notify_buyer,
+            processed_at=action.processed_at,
+            token=action.token,
+        )
+        return connector.cancel(order_id, cancel, key)
+    if action.kind is ActionKind.REFUND and isinstance(connector, CanRefund) and action.amount is not None:
+        refund = RefundRequest(
+            amount=action.amount,
+            payment_id=action.payment_id,
+            to="books" if action.purse is Purse.BOOKS else "original",
+            reason=action.reason,
+            restock=action.restock,
+            notify_buyer=action.notify_buyer,
+            processed_at=action.processed_at,
+            token=action.token,
+        )
+        return connector.refund(order_id, refund, key)
+    if action.kind is ActionKind.CAPTURE and isinstance(connector, CanCapture):
+        return connector.capture(order_id, CaptureRequest(payment_id=action.payment_id, amount=action.amount), key)
+    if action.kind is ActionKind.COMPLETE and isinstance(connector, CanComplete):
+        return connector.complete(order_id, key)
+    if action.kind is ActionKind.ARCHIVE and isinstance(connector, CanArchive):
+        return connector.archive(order_id, key)
+    raise missing
+
+
+def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> ActionRecord:
+    """Look for the effect of an open action and store what was found; returns the record as it then is.
+
+    A receipt counts as done until its record is seen; a doubt is settled only by our own mark (refund) or by the
+    state itself (cancel, complete, archive, capture).
+    """
+    now = clock()
+    action, state = record.action, record.state
+    if state is ActionState.INTENDED:
+        if record.send_by is not None and now > record.send_by:
+            store.advance(action.key, state, ActionState.EXPIRED, answer="never sent: its process ended first")
+        return store.action(action.key) or record
+    if state is ActionState.SENDING:
+        if now < (record.sent_at or record.intended_at) + ANSWER_WITHIN:
+            return record
+        store.advance(action.key, state, ActionState.DOUBT, answer="its process ended before the answer")
+        state = ActionState.DOUBT
+    if state not in (ActionState.RECEIPTED, ActionState.DOUBT):
+        return record
+    try:
+        order = observe(store, shop, action.target.order_id)
+    except OrdersyncError:
+        return store.action(action.key) or record
+    effect = effect_of(action, record, order)
+    if effect is not None:
+        store.advance(action.key, state, ActionState.SEEN, platform_ref=effect)
+    elif state is ActionState.DOUBT:
+        store.advance(action.key, state, ActionState.DOUBT, looked_at=now)
+    return store.action(action.key) or record
+
+
+def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
+    """Id of the record that shows the action happened, or None while nothing shows it."""
+    if action.kind is ActionKind.REFUND:
+        for refund in order.refunds or ():
+            if token_in(refund.note) == action.token and refund.amount.amount_minor > 0:
+                return refund.id
+            if record.platform_ref is not None and refund.id == record.platform_ref:
+                return refund.id
+        return None
+    shown = {
+        ActionKind.CANCEL: order.is_cancelled,
+        ActionKind.COMPLETE: order.progress is Progress.COMPLETED,
+        ActionKind.ARCHIVE: order.archived,
+        ActionKind.CAPTURE: _captured(action, order),
+    }[action.kind]
+    return record.platform_ref or action.kind.value if shown else None
+
+
+def _captured(action: Action, order: Order) -> bool:
+    captured = [p.captured.amount_minor for p in order.payments or () if action.payment_id in (None, p.id)]
+    wanted = action.amount.amount_minor if action.amount else 1
+    return sum(captured) >= wanted
