@@ -83,8 +83,7 @@ def _try(
             report.new_holds.append(number)
         return
     if len(members) > 2:
-        # A third shop's order joins a link that is there: the link is made anew with all its members.
-        report.made.append(store.extend_link(named[0], order.ref, rule.name, now))
+        report.made.append(store.extend_link(named[0], order.ref))
     else:
         report.made.append(store.add_link(members, LinkOrigin.RULE, rule.name, now))
 

@@ -115,10 +115,17 @@ class Member:
         return any(p.purse is Purse.GATEWAY for p in self.paid_payments)
 
     @property
-    def shipped_units(self) -> int:
+    def shipped_units(self) -> int | None:
+        """Units that left the house; None where the platform does not tell what its parcels hold."""
         parcels = (self.order.fulfillments if self.order else None) or ()
-        gone = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
-        return sum(line.quantity for p in parcels if p.status in gone for line in p.lines)
+        units = 0
+        for parcel in parcels:
+            if parcel.status not in (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED):
+                continue
+            if parcel.lines is None:
+                return None
+            units += sum(line.quantity for line in parcel.lines)
+        return units
 
     def has_parcel(self, *states: FulfillmentState) -> bool:
         parcels = (self.order.fulfillments if self.order else None) or ()

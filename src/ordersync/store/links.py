@@ -37,6 +37,36 @@ class Links(Part):
             connection.execute(insert(MEMBERS), rows)
         return Link(link_id=f"L{number}", members=sorted_members, origin=origin, rule=rule, made_at=now)
 
+    def extend_link(self, member: OrderRef, joining: OrderRef) -> Link:
+        """Add one more shop's order to the link `member` belongs to; its ledger goes on. Returns the link.
+
+        Errors: UsageError `unknown_link` (`member` is in none), `same_shop_twice`, `already_linked`.
+        """
+        with self.db.write() as connection:
+            number = connection.execute(
+                select(MEMBERS.c.link).where(MEMBERS.c.shop == member.shop, MEMBERS.c.order_id == member.order_id)
+            ).scalar_one_or_none()
+            link = _link(_live_row(connection, f"L{number}"))
+            _refuse_linked(connection, [joining])
+            members = _checked([*link.members, joining])
+            connection.execute(
+                update(LINKS)
+                .where(LINKS.c.number == number)
+                .values(members=json.dumps(members, ensure_ascii=False), version=LINKS.c.version + 1)
+            )
+            connection.execute(insert(MEMBERS).values(shop=joining.shop, order_id=joining.order_id, link=number))
+        return link.model_copy(update={"members": members})
+
+    def was_linked(self, one: OrderRef, other: OrderRef) -> bool:
+        """A link that held both was removed by a person: no rule makes it again."""
+        with self.db.read() as connection:
+            rows = connection.execute(
+                select(LINKS.c.members).where(
+                    LINKS.c.removed_at.is_not(None), LINKS.c.members.contains(json.dumps(one.order_id))
+                )
+            ).scalars()
+            return any({one, other} <= {OrderRef(*pair) for pair in json.loads(text)} for text in rows)
+
     def remove_link(self, link_id: str, now: datetime | None = None) -> None:
         """Free the members; the ledger, the journal and their keys stay. Holds that would close themselves close.
 
