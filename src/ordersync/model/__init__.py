@@ -23,6 +23,7 @@ from ordersync.model.link import (
 )
 from ordersync.model.money import Money, iso_exponent, minor_units, total
 from ordersync.model.order import (
+    NO_CURRENCY,
     Address,
     Buyer,
     Cancellation,
@@ -51,6 +52,7 @@ from ordersync.model.order import (
 )
 
 __all__ = [
+    "NO_CURRENCY",
     "Action",
     "ActionKind",
     "ActionRecord",

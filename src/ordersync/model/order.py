@@ -14,6 +14,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ordersync.model.money import Money, total
 
 
+NO_CURRENCY = "XXX"
+"""ISO 4217 for "no currency": a partial list row whose currency was not loaded."""
+
+
 class OrderRef(NamedTuple):
     """(shop, platform order id): the only way an order is named across shops."""
 
@@ -140,7 +144,8 @@ class LineItem(Frozen):
     title: str | None = None
     variant_title: str | None = None
     quantity: int
-    unit_price: Money
+    unit_price: Money | None = None
+    """None only in a partial row that does not tell its currency."""
     presentment_unit_price: Money | None = None
     discount: Money | None = None
     tax: Money | None = None
@@ -216,7 +221,8 @@ class FulfillmentLine(Frozen):
 class Fulfillment(Frozen):
     id: str
     status: FulfillmentState
-    lines: tuple[FulfillmentLine, ...] = ()
+    lines: tuple[FulfillmentLine, ...] | None = ()
+    """None: the platform does not tell what is inside (the Medusa-style dialect)."""
     carrier: str | None = None
     tracking_numbers: tuple[str, ...] = ()
     tracking_urls: tuple[str, ...] = ()
@@ -245,6 +251,7 @@ class Order(Frozen):
     placed_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None
     currency: Annotated[str, Field(min_length=3, max_length=3)]
+    """`NO_CURRENCY` in a partial row that does not tell it; such a row carries no amounts."""
     presentment_currency: str | None = None
     buyer: Buyer | None = None
     shipping_address: Address | None = None
@@ -349,6 +356,8 @@ class Order(Frozen):
             return FulfillmentStatus.UNFULFILLED
         sent: dict[str, int] = {}
         for parcel in gone:
+            if parcel.lines is None:
+                return FulfillmentStatus.UNKNOWN
             for line in parcel.lines:
                 sent[line.line_item_id] = sent.get(line.line_item_id, 0) + line.quantity
         whole = all(sent.get(line.id, 0) >= line.quantity for line in self.line_items)
