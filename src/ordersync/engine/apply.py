@@ -130,6 +130,13 @@ class Applier:
             report.results.append(result)
             if self.on_result is not None:
                 self.on_result(result)
+            if result.state is ActionState.SEEN:
+                shop_hold = hold_key("unauthorized", f"shop:{action.target.shop}")
+                self.store.close_hold(shop_hold, self.clock(), "the shop took a write again")
+            if result.state is ActionState.EXPIRED and result.hold is None:
+                # Proven not done: the next run may try under a new key, this one leaves the link alone.
+                report.left.append((link.link_id, result.said))
+                break
         else:
             decision = self._fresh_decision(link, report)
         if decision is not None:

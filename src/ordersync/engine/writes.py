@@ -33,6 +33,7 @@ from ordersync.errors import (
     OutcomeUnknown,
     Refused,
     Transient,
+    Unauthorized,
 )
 from ordersync.model import (
     Action,
@@ -80,7 +81,10 @@ class Writer:
     clock: Clock = utc_now
 
     def write(self, shop: Shop, action: Action) -> WriteResult:
-        """Intent, one call, receipt, read-back. Never raises for what a platform did; the result says it."""
+        """Intent, one call, receipt, read-back. The result says what the platform did.
+
+        Errors: Unauthorized (certainly not done; the shop must pause).
+        """
         stop = self._before(shop, action)
         if stop is not None:
             return WriteResult(action, ActionState.EXPIRED, f"held: {stop.message}", stop)
@@ -158,6 +162,9 @@ class Writer:
                     f"{unknown.message}; looked again: it is there ({found.platform_ref})",
                 )
             return WriteResult(action, found.state, f"{unknown.message}; looked again: not there, in doubt")
+        except Unauthorized as refused_key:
+            self._store_answer(action.key, expect, ActionState.EXPIRED, answer=refused_key.message)
+            raise
         except Transient as not_done:
             self._store_answer(action.key, expect, ActionState.EXPIRED, answer=not_done.message)
             return WriteResult(action, ActionState.EXPIRED, f"not done: {not_done.message}")
