@@ -85,6 +85,9 @@ class Page(Frozen):
     """The platform's own count for the window, where it gives one."""
     unreadable: tuple[str, ...] = ()
     """Rows that could not be split or had no id: one sentence each, no buyer data. They become holds."""
+    covered_until: AwareDatetime | None = None
+    """Last page only: how far the window was really read, where that is less than `Window.until` (lag, clocks).
+    The next pass starts there."""
 
 
 class CancelRequest(Frozen):

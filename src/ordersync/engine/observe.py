@@ -14,21 +14,25 @@ from typing import cast
 
 from ordersync.connector import CanFetchMany, RawOrder
 from ordersync.engine.shops import Shop
-from ordersync.errors import MappingError, NotFound
+from ordersync.errors import BrokenAnswer, MappingError, NotFound, OrdersyncError, Refused, Transient
 from ordersync.model import Hold, Order, OrderRef, hold_key
 from ordersync.store import Observation, Outcome, Parked, Store
 
 FETCH_MANY = 100
 """Orders asked for in one call where the platform allows several."""
+FAILURES_IN_A_ROW = 3
+"""Fetches that may fail one after another before the platform counts as unreachable."""
 
 
 @dataclass(slots=True)
 class Looked:
-    """What looking at some orders found, as order ids."""
+    """What looking at some orders found, by order id."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     parked: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
+    failed: dict[str, OrdersyncError] = field(default_factory=dict)
+    """Orders that could not be fetched now; their hints stay."""
 
 
 def observe(store: Store, shop: Shop, order_id: str) -> Order:
@@ -53,34 +57,50 @@ def observe(store: Store, shop: Shop, order_id: str) -> Order:
             order=order_id,
             next_step=f"it is parked; see: ordersync orders show {seen.ref}",
         )
-    _save(store, seen)
+    store.save_observation(seen)
     return seen.order
 
 
 def observe_many(store: Store, shop: Shop, order_ids: Sequence[str]) -> Looked:
     """Fetch these orders and store them, in batches where the platform allows it.
 
-    An order that a batch does not bring is asked for by itself before it counts as vanished. Errors: Transient and
-    Unauthorized end it; what was fetched until then is stored.
+    An order that a batch does not bring is asked for by itself before it counts as vanished. An order that cannot be
+    fetched is in `failed` and the others go on; after several failures in a row the last one is raised, as is
+    Unauthorized. What was fetched until then is stored.
     """
     looked = Looked()
     for start in range(0, len(order_ids), FETCH_MANY):
         batch = order_ids[start : start + FETCH_MANY]
         missing = list(batch)
         if "fetch_many" in shop.capabilities:
-            for raw in cast(CanFetchMany, shop.connector).fetch_many(batch):
-                _look(store, shop, raw, looked)
-                if raw.order_id in missing:
-                    missing.remove(raw.order_id)
-        for order_id in missing:
             try:
-                raw = shop.connector.fetch(order_id)
-            except NotFound:
-                _vanished(store, OrderRef(shop.name, order_id))
-                looked.vanished.append(order_id)
-                continue
-            _look(store, shop, raw, looked)
+                raws = cast(CanFetchMany, shop.connector).fetch_many(batch)
+            except BrokenAnswer:
+                raws = ()  # one order may spoil the answer for all: they are asked for one by one
+            came = {raw.order_id for raw in raws}
+            _save(store, shop, raws, looked)
+            missing = [order_id for order_id in batch if order_id not in came]
+        _observe_each(store, shop, missing, looked)
     return looked
+
+
+def _observe_each(store: Store, shop: Shop, order_ids: Sequence[str], looked: Looked) -> None:
+    in_a_row = 0
+    for order_id in order_ids:
+        try:
+            raw = shop.connector.fetch(order_id)
+        except NotFound:
+            _vanished(store, OrderRef(shop.name, order_id))
+            looked.vanished.append(order_id)
+        except (Transient, Refused) as failed:
+            looked.failed[order_id] = failed
+            in_a_row += 1
+            if in_a_row >= FAILURES_IN_A_ROW:
+                raise
+            continue
+        else:
+            _save(store, shop, [raw], looked)
+        in_a_row = 0
 
 
 def read_payload(shop: Shop, raw: RawOrder) -> Observation | Parked:
@@ -119,12 +139,12 @@ def read_payload(shop: Shop, raw: RawOrder) -> Observation | Parked:
 
 def vanished_hold(ref: OrderRef) -> Hold:
     return Hold(
-        key=_vanished_key(ref),
+        key=hold_key("order_vanished", f"order:{ref}"),
         code="order_vanished",
         subject=f"order:{ref}",
         message=f"{ref.shop} says that order {ref.order_id} does not exist (any more); what is known of it is kept",
         next_steps=(
-            f"look for it in the shop's admin; if it is there again: ordersync orders show {ref} --fresh",
+            "look for it in the shop's admin; the hold closes by itself when the shop has the order again",
             f"see what is known: ordersync orders show {ref}",
         ),
         sticky=True,
@@ -132,27 +152,14 @@ def vanished_hold(ref: OrderRef) -> Hold:
     )
 
 
-def _vanished_key(ref: OrderRef) -> str:
-    return hold_key("order_vanished", f"order:{ref}")
-
-
-def _look(store: Store, shop: Shop, raw: RawOrder, looked: Looked) -> None:
-    seen = read_payload(shop, raw)
-    if isinstance(seen, Parked):
-        store.park(seen)
-        looked.parked.append(raw.order_id)
-    else:
-        looked.outcomes[raw.order_id] = _save(store, seen)
-
-
-def _save(store: Store, seen: Observation) -> Outcome:
-    outcome = store.save_observation(seen)
-    store.close_hold(_vanished_key(seen.order.ref), datetime.now(UTC), "the platform has the order again")
-    return outcome
-
-
 def _vanished(store: Store, ref: OrderRef) -> None:
-    """Only a known order can vanish; one that was never read is simply not there."""
-    if store.order(ref) is not None or store.parked(ref):
-        store.open_hold(vanished_hold(ref), datetime.now(UTC))
-    store.forget_hint(ref)
+    store.vanished(ref, vanished_hold(ref), datetime.now(UTC))
+
+
+def _save(store: Store, shop: Shop, raws: Sequence[RawOrder], looked: Looked) -> None:
+    seen = [read_payload(shop, raw) for raw in raws]
+    observations = [one for one in seen if isinstance(one, Observation)]
+    parked = [one for one in seen if isinstance(one, Parked)]
+    outcomes = store.save_observations(observations, parked)
+    looked.outcomes.update(zip((one.order.order_id for one in observations), outcomes, strict=True))
+    looked.parked += [one.order_id for one in parked]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from ordersync.store import saving
+from ordersync.model import Hold
+from ordersync.store import holds, saving
 from ordersync.store.part import Part
 from ordersync.store.records import FeedPass, FeedPosition, Observation, PageResult, Parked, Same
 from ordersync.store.tables import FEEDS, LISTED, ORDERS, PASSES
@@ -36,13 +37,15 @@ class Feeds(Part):
         *,
         same: Sequence[Same] = (),
         listed: Sequence[str] | None = None,
+        held: Sequence[Hold] = (),
         now: datetime | None = None,
     ) -> PageResult:
         """Store one page and how far its feed got, in ONE transaction.
 
         `position` is the state after the page; without a cursor the pass is finished and its completeness record is
         written. `look_again`: orders to be fetched by a request sent after `now`. `listed`: every order id of the
-        page, for a feed whose finished pass is the whole set of open orders (see `left_the_set`).
+        page, for a feed whose finished pass is the whole set of open orders: what is open here and was on none of
+        its pages is then marked to be looked at. `held`: holds about the page itself.
         """
         moment = now or datetime.now(UTC)
         with self.db.write() as connection:
@@ -52,6 +55,11 @@ class Feeds(Part):
             saving.mark(connection, position.shop, dict.fromkeys(look_again, moment))
             if listed is not None:
                 _remember_listed(connection, position, listed)
+                if position.cursor is None:
+                    gone = _left_the_set(connection, position)
+                    saving.mark(connection, position.shop, dict.fromkeys(gone, moment))
+            for hold in held:
+                holds.open_in(connection, hold, moment)
             connection.execute(_UPSERT_FEED, asdict(position))
             if position.cursor is None:
                 connection.execute(insert(PASSES), _pass_row(position, moment))
@@ -63,16 +71,10 @@ class Feeds(Part):
             parked=len(parked),
         )
 
-    def left_the_set(self, shop: str, feed: str) -> list[str]:
-        """Orders open here that the feed's last finished pass did not list, sorted."""
-        listed = select(LISTED.c.order_id).where(LISTED.c.shop == shop, LISTED.c.feed == feed)
-        query = (
-            select(ORDERS.c.order_id)
-            .where(ORDERS.c.shop == shop, ORDERS.c.is_open, ORDERS.c.order_id.not_in(listed))
-            .order_by(ORDERS.c.order_id)
-        )
-        with self.db.read() as connection:
-            return list(connection.scalars(query))
+    def forget_cursor(self, shop: str, feed: str) -> None:
+        """Give up an unfinished pass: the next one begins at the watermark again."""
+        with self.db.write() as connection:
+            connection.execute(update(FEEDS).where(FEEDS.c.shop == shop, FEEDS.c.feed == feed).values(cursor=None))
 
     def passes(self, shop: str | None = None, feed: str | None = None) -> list[FeedPass]:
         """Completeness records, oldest first."""
@@ -91,6 +93,18 @@ def _remember_listed(connection: Connection, position: FeedPosition, order_ids: 
     rows = [{"shop": position.shop, "feed": position.feed, "order_id": order_id} for order_id in order_ids]
     if rows:
         connection.execute(upsert(LISTED).on_conflict_do_nothing(), rows)
+
+
+def _left_the_set(connection: Connection, position: FeedPosition) -> list[str]:
+    """Orders open here that no page of the pass listed."""
+    listed = select(LISTED.c.order_id).where(LISTED.c.shop == position.shop, LISTED.c.feed == position.feed)
+    return list(
+        connection.scalars(
+            select(ORDERS.c.order_id).where(
+                ORDERS.c.shop == position.shop, ORDERS.c.is_open, ORDERS.c.order_id.not_in(listed)
+            )
+        )
+    )
 
 
 def _pass_row(position: FeedPosition, finished_at: datetime) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -56,7 +56,15 @@ def open_in(connection: Connection, hold: Hold, now: datetime) -> tuple[str, boo
             )
         return f"H-{found.number}", False
     made = connection.execute(
-        insert(HOLDS).values(key=hold.key, link_id=hold.link_id, sticky=hold.sticky, hold=text, opened_at=now)
+        insert(HOLDS).values(
+            key=hold.key,
+            code=hold.code,
+            subject=hold.subject,
+            link_id=hold.link_id,
+            sticky=hold.sticky,
+            hold=text,
+            opened_at=now,
+        )
     )
     assert made.inserted_primary_key is not None
     return f"H-{made.inserted_primary_key[0]}", True
@@ -69,6 +77,16 @@ def close_in(connection: Connection, key: str, now: datetime, why: str) -> bool:
         .values(closed_at=now, closed_because=why)
     )
     return closed.rowcount > 0
+
+
+def close_about(connection: Connection, code: str, subjects: Container[str], now: datetime, why: str) -> None:
+    """Close the open holds of one code whose subject is among `subjects`."""
+    open_ones = connection.execute(
+        select(HOLDS.c.number, HOLDS.c.subject).where(HOLDS.c.code == code, HOLDS.c.closed_at.is_(None))
+    ).all()
+    gone = [number for number, subject in open_ones if subject in subjects]
+    if gone:
+        connection.execute(update(HOLDS).where(HOLDS.c.number.in_(gone)).values(closed_at=now, closed_because=why))
 
 
 def close_derived(connection: Connection, link_id: str, keep: Sequence[str], now: datetime, why: str) -> None:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Select, delete, or_, select, tuple_
+from sqlalchemy import Select, delete, func, or_, select, tuple_
 
-from ordersync.model import Order, OrderRef
-from ordersync.store import document, saving
+from ordersync.model import Hold, Order, OrderRef
+from ordersync.store import document, holds, saving
+from ordersync.store.links import mark_members_dirty
 from ordersync.store.part import Part
 from ordersync.store.records import FieldChange, Observation, OrderChange, Outcome, Parked, StoredOrder
 from ordersync.store.tables import CHANGES, DOCUMENTS, LOOK_AGAIN, ORDERS, PARKED
@@ -27,6 +28,17 @@ class Orders(Part):
         """Store one order as it was seen; a link it belongs to becomes dirty when it is new or changed."""
         with self.db.write() as connection:
             return saving.save_all(connection, [observation], now=datetime.now(UTC))[0]
+
+    def save_observations(
+        self, observations: Sequence[Observation], parked: Sequence[Parked] = ()
+    ) -> list[Outcome]:
+        """Store several orders in one transaction; one outcome per observation, in their order."""
+        now = datetime.now(UTC)
+        with self.db.write() as connection:
+            outcomes = saving.save_all(connection, observations, now)
+            for one in parked:
+                saving.park(connection, one, now)
+        return outcomes
 
     def park(self, parked: Parked) -> str | None:
         """Keep an order that could not be normalised and open its hold; the hold's number when it is a new one."""
@@ -59,7 +71,8 @@ class Orders(Part):
 
     def order_count(self, shop: str) -> int:
         with self.db.read() as connection:
-            return len(connection.execute(select(ORDERS.c.order_id).where(ORDERS.c.shop == shop)).all())
+            count = select(func.count()).select_from(ORDERS).where(ORDERS.c.shop == shop)
+            return connection.execute(count).scalar_one()
 
     def raw(self, ref: OrderRef) -> bytes | None:
         """The payload as it was stored: JSON without its secret fields; None when it is not kept (any more)."""
@@ -115,12 +128,25 @@ class Orders(Part):
         with self.db.write() as connection:
             saving.mark(connection, shop, dict.fromkeys(order_ids, hinted_at))
 
-    def forget_hint(self, ref: OrderRef) -> None:
-        """The order was looked for and is gone: stop asking for it."""
+    def vanished(self, ref: OrderRef, hold: Hold, now: datetime) -> str | None:
+        """The platform no longer has this order: what is known stays, `hold` opens, hints about it are done.
+
+        Only a known order can vanish; for one never read nothing is opened. Returns the hold's number if it is new.
+        """
         with self.db.write() as connection:
-            connection.execute(
-                delete(LOOK_AGAIN).where(LOOK_AGAIN.c.shop == ref.shop, LOOK_AGAIN.c.order_id == ref.order_id)
-            )
+            of_ref = (LOOK_AGAIN.c.shop == ref.shop) & (LOOK_AGAIN.c.order_id == ref.order_id)
+            connection.execute(delete(LOOK_AGAIN).where(of_ref))
+            known = [
+                connection.execute(
+                    select(table.c.order_id).where(table.c.shop == ref.shop, table.c.order_id == ref.order_id)
+                ).first()
+                for table in (ORDERS, PARKED)
+            ]
+            if known == [None, None]:
+                return None
+            number, is_new = holds.open_in(connection, hold, now)
+            mark_members_dirty(connection, ref.shop, [ref.order_id])
+            return number if is_new else None
 
     def to_look_at(self, shop: str, limit: int, after: str = "") -> list[str]:
         """Ids of marked orders, sorted, at most `limit` of those greater than `after`."""
@@ -140,12 +166,13 @@ class Orders(Part):
                 connection.scalars(select(ORDERS.c.order_id).where(ORDERS.c.shop == shop, ORDERS.c.is_open))
             )
 
-    def pending_refund_ids(self, shop: str) -> set[str]:
-        """Orders with a refund that is neither completed nor failed."""
+    def pending_refund_ids(self, shop: str, not_seen_since: datetime | None = None) -> set[str]:
+        """Orders with a refund that is neither completed nor failed; only those not read since that instant."""
+        query = select(ORDERS.c.order_id).where(ORDERS.c.shop == shop, ORDERS.c.refund_pending)
+        if not_seen_since is not None:
+            query = query.where(ORDERS.c.sent_at < not_seen_since)
         with self.db.read() as connection:
-            return set(
-                connection.scalars(select(ORDERS.c.order_id).where(ORDERS.c.shop == shop, ORDERS.c.refund_pending))
-            )
+            return set(connection.scalars(query))
 
     def digests(self, shop: str, order_ids: Sequence[str], mapping_version: str) -> dict[str, bytes]:
         """SHA-256 of the payload each of these orders was last normalised from by this very mapping.

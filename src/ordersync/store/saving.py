@@ -65,6 +65,10 @@ _SAME_AGAIN = (
 )
 
 
+VANISHED = "order_vanished"
+"""Code of the hold about an order the platform no longer has; it closes when the order is seen again."""
+
+
 class _Known(NamedTuple):
     fingerprint: str
     raw_digest: bytes
@@ -89,6 +93,8 @@ def save_all(connection: Connection, observations: Sequence[Observation], now: d
         seen_at = {observations[place].order.order_id: observations[place].sent_at for place in accepted}
         _clear_marks(connection, shop, seen_at)
         _unpark(connection, shop, seen_at, now)
+        there_again = {f"order:{OrderRef(shop, order_id)}" for order_id in seen_at}
+        holds.close_about(connection, VANISHED, there_again, now, "the platform has the order again")
         changed = [observations[p].order.order_id for p in accepted if outcomes[p] in ("new", "changed")]
         mark_members_dirty(connection, shop, changed)
     return outcomes

@@ -20,14 +20,10 @@ class Instant(TypeDecorator[datetime]):
     impl = String(27)
     cache_ok = True
 
-    def process_bind_param(
-        self, value: datetime | None, dialect: Dialect
-    ) -> str | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         return None if value is None else instant_text(value)
 
-    def process_result_value(
-        self, value: str | None, dialect: Dialect
-    ) -> datetime | None:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         return None if value is None else datetime.fromisoformat(value)
 
 
@@ -199,6 +195,8 @@ class HoldRow(Row, table=True):
     )
     number: int | None = Field(default=None, primary_key=True)
     key: str
+    code: str
+    subject: str
     link_id: str | None
     sticky: bool
     hold: str = Field(sa_type=Text)
