@@ -1,0 +1,350 @@
+"""What happens to the orders of a Medusa sandbox: every effect, and which clock it moves, as measured on 2.21.2.
+
+Nothing here knows HTTP. An action that the platform refuses raises `Rule`, also where the platform acts first and
+then refuses (an open order change).
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ordersync_connectors.medusa.sandbox_amounts import order_total, pending_difference
+from ordersync_connectors.medusa.sandbox_records import (
+    ZERO,
+    Capture,
+    Change,
+    Collection,
+    CreditLine,
+    Fulfillment,
+    Item,
+    Label,
+    Order,
+    Payment,
+    Refund,
+    Return,
+    Rule,
+    Transaction,
+)
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+OTHER_KEY = "apk_01SANDBOXOTHERKEY000000000"
+"""`created_by` of what a person or another program did; ordersync's own key has another id."""
+REASONS = {
+    "refr_01SANDBOXDAMAGED0000000000": ("Damaged", "damaged"),
+    "refr_01SANDBOXRETURNED000000000": ("Return", "return"),
+    "refr_01SANDBOXCOURTESY000000000": ("Courtesy", "courtesy"),
+}
+
+
+class MedusaState:
+    """All orders of one shop. `at` overrides the clock while the past is seeded."""
+
+    def __init__(self, dice: random.Random, clock: Callable[[], datetime]) -> None:
+        self.orders: dict[str, Order] = {}
+        self.at: datetime | None = None
+        self._dice = dice
+        self._clock = clock
+        self._numbers = 0
+
+    def now(self) -> datetime:
+        """The platform keeps milliseconds."""
+        moment = self.at or self._clock()
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+    def new_id(self, prefix: str) -> str:
+        """A prefixed ULID: ids made later sort later."""
+        stamp = int(self.now().timestamp() * 1000)
+        time_part = "".join(_CROCKFORD[stamp >> shift & 31] for shift in range(45, -5, -5))
+        return f"{prefix}_{time_part}{''.join(self._dice.choices(_CROCKFORD, k=16))}"
+
+    def next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def copy(self) -> dict[str, Order]:
+        return copy.deepcopy(self.orders)
+
+    # Look up.
+
+    def order(self, order_id: str) -> Order:
+        if order_id not in self.orders:
+            raise Rule(404, "not_found", f"Order id not found: {order_id}")
+        return self.orders[order_id]
+
+    def find_payment(self, payment_id: str) -> tuple[Order, Collection, Payment] | None:
+        for order in self.orders.values():
+            for collection in order.collections:
+                for payment in collection.payments:
+                    if payment.id == payment_id:
+                        return order, collection, payment
+        return None
+
+    def payment(self, payment_id: str) -> tuple[Order, Collection, Payment]:
+        found = self.find_payment(payment_id)
+        if found is None:
+            raise Rule(404, "not_found", f"Payment id not found: {payment_id}")
+        return found
+
+    # Payments.
+
+    def authorise(self, order: Order, provider_id: str, amount: Decimal | None = None) -> Payment:
+        """A collection with one authorised payment. `amount`: what the collection asks, else the order's total."""
+        now, asked = self.now(), order_total(order) if amount is None else amount
+        payment = Payment(self.new_id("pay"), self.new_id("payses"), provider_id, asked, now, now)
+        collection = Collection(self.new_id("pay_col"), asked, "authorized", now, now, payments=[payment])
+        order.collections.append(collection)
+        return payment
+
+    def capture(self, payment_id: str, amount: Decimal | None, by: str) -> None:
+        """Moves the payment's clock only when it becomes fully captured; never the order's."""
+        order, collection, payment = self.payment(payment_id)
+        if payment.canceled_at:
+            raise Rule(400, "invalid_data", f"The payment: {payment_id} has been canceled.")
+        if payment.captured_at:
+            return
+        rest = payment.amount - payment.captured
+        wanted = payment.amount if amount is None else amount
+        if wanted > rest:
+            raise Rule(
+                400,
+                "invalid_data",
+                "You cannot capture more than the authorized amount substracted by what is already captured.",
+            )
+        now = self.now()
+        capture = Capture(self.new_id("capt"), wanted, now, by)
+        payment.captures.append(capture)
+        self._enter(order, "capture", capture.id, wanted)
+        collection.updated_at = now
+        if payment.captured >= payment.amount:
+            payment.captured_at = payment.updated_at = collection.completed_at = now
+            collection.status = "completed"
+
+    def refund(
+        self, payment_id: str, amount: Decimal | None, note: str | None, reason_id: str | None, by: str
+    ) -> Refund:
+        """The record is written before the order change is checked: a refusal for an open change has refunded."""
+        order, collection, payment = self.payment(payment_id)
+        if reason_id is not None and reason_id not in REASONS:
+            raise Rule(404, "not_found", f"RefundReason id not found: {reason_id}")
+        wanted = payment.amount if amount is None else amount
+        slack = Decimal(1).scaleb(-order.digits)
+        if not payment.captures or wanted > payment.captured - payment.refunded + slack:
+            raise Rule(400, "invalid_data", "You are not allowed to refund more than the captured amount")
+        now = self.now()
+        refund = Refund(self.new_id("ref"), wanted, now, by, note, reason_id)
+        payment.refunds.append(refund)
+        self._refuse_open_change(order)
+        owed = max(ZERO, -pending_difference(order))
+        self._enter(order, "refund", refund.id, -wanted)
+        collection.updated_at = now
+        if wanted > owed:
+            label, code = REASONS.get(reason_id or "", ("Refund", refund.id))
+            self._credit(order, wanted - owed, label, code)
+            self._touch(order)
+        return refund
+
+    def void_and_pay_back(self, order: Order, by: str) -> Decimal:
+        """What cancel does to money; returns the sum refunded. No record carries a note or reason."""
+        now, back = self.now(), ZERO
+        for collection in order.collections:
+            for payment in collection.payments:
+                rest = payment.captured - payment.refunded
+                if rest > 0:
+                    payment.refunds.append(Refund(self.new_id("ref"), rest, now, by))
+                    back += rest
+                elif not payment.captures and payment.canceled_at is None:
+                    payment.canceled_at = payment.updated_at = now
+        return back
+
+    # Order status.
+
+    def cancel(self, order_id: str, by: str) -> None:
+        order = self.order(order_id)
+        if order.status == "canceled":
+            raise Rule(400, "invalid_data", f"Order with id {order_id} has been canceled.")
+        if order.status == "completed":
+            raise Rule(
+                400,
+                "not_allowed",
+                "Cannot cancel a completed order. Please use the return process to handle refunds or exchanges.",
+            )
+        if any(parcel.canceled_at is None for parcel in order.fulfillments):
+            raise Rule(400, "not_allowed", "All fulfillments must be canceled before canceling an order")
+        refunded_before = {payment.id: payment.refunded for payment in order.payments}
+        back = self.void_and_pay_back(order, by)
+        self._refuse_open_change(order)
+        now = self.now()
+        for payment in order.payments:
+            moved = payment.refunded - refunded_before[payment.id]
+            if moved:
+                # The ledger names the payment, not the refund [measured]: no join by refund id.
+                self._enter(order, "refund", payment.id, -moved)
+        if order.collections:
+            self._credit(order, back, "payment_collection", order.collections[0].id)
+        for collection in order.collections:
+            collection.status, collection.updated_at = "canceled", now
+        order.status, order.canceled_at = "canceled", now
+        self._touch(order)
+
+    def complete(self, order_id: str) -> None:
+        order = self.order(order_id)
+        if order.status == "canceled":
+            raise Rule(400, "invalid_data", f"Orders {order_id} are canceled and cannot be completed")
+        if order.status != "completed":
+            order.status, order.is_draft = "completed", False
+            order.updated_at = self.now()
+
+    def archive(self, order_id: str) -> None:
+        order = self.order(order_id)
+        if order.status not in ("completed", "canceled", "draft"):
+            # The text says the opposite of the rule [measured].
+            raise Rule(
+                400,
+                "invalid_data",
+                f"Orders {order_id} are completed, canceled, or in draft and cannot be archived",
+            )
+        order.status = "archived"
+        order.updated_at = self.now()
+
+    def update(self, order_id: str, fields: dict[str, Any]) -> None:
+        """Metadata merges at the top level: "" deletes a key, null for the whole clears it."""
+        order = self.order(order_id)
+        metadata = order.metadata
+        if "metadata" in fields:
+            merged = {**(metadata or {}), **(fields["metadata"] or {})}
+            metadata = {key: value for key, value in merged.items() if value != ""} if fields["metadata"] else None
+            if fields["metadata"] == {}:
+                metadata = order.metadata
+        email = fields.get("email", order.email)
+        if (metadata, email) != (order.metadata, order.email):
+            order.metadata, order.email = metadata, email
+            order.updated_at = self.now()
+
+    # Fulfillments.
+
+    def fulfil(self, order_id: str, lines: Sequence[tuple[str, int]], by: str) -> Fulfillment:
+        order = self.order(order_id)
+        self._refuse_open_change(order)
+        for item_id, quantity in lines:
+            item = order.item(item_id)
+            if quantity > item.quantity - item.fulfilled:
+                raise Rule(400, "invalid_data", f"Cannot fulfill more items than ordered for item {item_id}")
+        now = self.now()
+        rows = [(self.new_id("fulit"), item_id, quantity) for item_id, quantity in lines]
+        parcel = Fulfillment(self.new_id("ful"), rows, now, now, self.new_id("fuladdr"))
+        order.fulfillments.append(parcel)
+        self._move_items(order, parcel, "fulfilled", "FULFILL_ITEM", by)
+        return parcel
+
+    def ship(self, order_id: str, fulfillment_id: str, labels: Iterable[dict[str, str]], by: str) -> None:
+        order, parcel = self._parcel(order_id, fulfillment_id)
+        if parcel.canceled_at:
+            raise Rule(400, "not_allowed", "The fulfillment has been canceled")
+        now = self.now()
+        for label in labels:
+            words = (label["tracking_number"], label["tracking_url"], label["label_url"])
+            parcel.labels.append(Label(self.new_id("fulla"), *words, now))
+        if parcel.shipped_at is None:
+            parcel.shipped_at = now
+            self._move_items(order, parcel, "shipped", "SHIP_ITEM", by)
+
+    def deliver(self, order_id: str, fulfillment_id: str, by: str) -> None:
+        order, parcel = self._parcel(order_id, fulfillment_id)
+        if parcel.canceled_at or parcel.delivered_at:
+            word = "canceled" if parcel.canceled_at else "delivered"
+            raise Rule(400, "not_allowed", f"The fulfillment has already been {word}")
+        parcel.delivered_at = self.now()
+        self._move_items(order, parcel, "delivered", "DELIVER_ITEM", by)
+
+    def cancel_fulfillment(self, order_id: str, fulfillment_id: str, by: str) -> None:
+        order, parcel = self._parcel(order_id, fulfillment_id)
+        if parcel.shipped_at:
+            raise Rule(
+                400,
+                "not_allowed",
+                "The fulfillment has already been shipped. Shipped fulfillments cannot be canceled",
+            )
+        if parcel.canceled_at is None:
+            parcel.canceled_at = self.now()
+            self._move_items(order, parcel, "fulfilled", "CANCEL_ITEM_FULFILLMENT", by, sign=-1)
+
+    # Returns, order edits: what opens an order change.
+
+    def open_change(self, order_id: str, change_type: str, by: str, return_id: str | None = None) -> Change:
+        order = self.order(order_id)
+        self._refuse_open_change(order)
+        change = Change(
+            self.new_id("ordch"), order.version + 1, change_type, "pending", self.now(), by, return_id=return_id
+        )
+        order.changes.append(change)
+        return change
+
+    def drop_change(self, order_id: str) -> None:
+        order = self.order(order_id)
+        order.changes = [change for change in order.changes if change.status not in ("pending", "requested")]
+
+    def receive_return(self, order_id: str, item_id: str, quantity: int, by: str) -> Return:
+        """A return begun, requested and received: the amount is owed to the buyer, nothing is paid back."""
+        order = self.order(order_id)
+        now = self.now()
+        record = Return(
+            self.new_id("return"), len(order.returns) + 1, "received", now, now, order.version, now, now
+        )
+        order.returns.append(record)
+        for change_type in ("return_request", "return_receive"):
+            order.version += 1
+            change = Change(
+                self.new_id("ordch"), order.version, change_type, "confirmed", now, by, return_id=record.id
+            )
+            order.changes.append(change)
+        order.item(item_id).return_received += quantity
+        order.updated_at = now
+        return record
+
+    # Inside.
+
+    def _refuse_open_change(self, order: Order) -> None:
+        if order.has_open_change:
+            raise Rule(400, "invalid_data", f"Order ({order.id}) already has an existing active order change")
+
+    def _parcel(self, order_id: str, fulfillment_id: str) -> tuple[Order, Fulfillment]:
+        order = self.order(order_id)
+        for parcel in order.fulfillments:
+            if parcel.id == fulfillment_id:
+                return order, parcel
+        raise Rule(404, "not_found", f"Fulfillment with id: {fulfillment_id} was not found")
+
+    def _move_items(
+        self, order: Order, parcel: Fulfillment, word: str, action: str, by: str, *, sign: int = 1
+    ) -> None:
+        self._touch(order)
+        parcel.updated_at = order.updated_at
+        rows: list[dict[str, Any]] = []
+        for _, item_id, quantity in parcel.lines:
+            item: Item = order.item(item_id)
+            setattr(item, word, getattr(item, word) + sign * quantity)
+            rows.append({"action": action, "item_id": item_id, "quantity": quantity, "reference_id": parcel.id})
+        change = Change(self.new_id("ordch"), order.version, None, "confirmed", order.updated_at, by, actions=rows)
+        order.changes.append(change)
+
+    def _touch(self, order: Order) -> None:
+        order.updated_at = self.now()
+        order.version += 1
+        for line in order.credit_lines:
+            # Every new version writes the credit lines anew: their ids are no key [measured].
+            line.id, line.version = self.new_id("ordcl"), order.version
+
+    def _credit(self, order: Order, amount: Decimal, reference: str, reference_id: str) -> None:
+        if order.credit_lines:
+            order.first_total = order_total(order)
+        line = CreditLine(self.new_id("ordcl"), amount, reference, reference_id, order.version + 1, self.now())
+        order.credit_lines.append(line)
+
+    def _enter(self, order: Order, reference: str, reference_id: str, amount: Decimal) -> None:
+        row = Transaction(self.new_id("ordtrx"), amount, reference, reference_id, order.version, self.now())
+        order.transactions.append(row)
