@@ -43,7 +43,7 @@ NOW_ANY = KindPolicy(sources="any", carry_after=timedelta(0))
 ONLY_A = KindPolicy(sources=("a",), carry_after=timedelta(0))
 POLICIES = {"any": Policy(cancel=NOW_ANY, refund=NOW_ANY), "only a": Policy(cancel=ONLY_A, refund=ONLY_A)}
 SEMANTICS = {
-    kind: Semantics(cancel_refunds=kind, cancel_restocks="unknown", refund_token_field="note")  # type: ignore[arg-type]  # the three words of the type
+    kind: Semantics(cancel_refunds=kind, cancel_restocks="unknown", refund_token_field="note")
     for kind in ("all", "none")
 }
 CAN = frozenset({"cancel", "refund"})

@@ -253,6 +253,7 @@ def _plan(case: Case, fact: Fact, member: Member, generation: int) -> None:
             purse=Purse.BOOKS,
             reason=f"cancelled on {fact.origin.shop}",
             restock=False,
+            notify_buyer=case.policy.cancel.notify_buyer,
             because=f"{fact.origin} cancelled{at}",
             digest=money_digest(case.members, fact.fact_id, str(member.ref), "cancel"),
         )

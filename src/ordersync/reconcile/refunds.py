@@ -180,6 +180,7 @@ def _owed(
             payment_id=payment.id,
             purse=payment.purse,
             reason=f"refund of {fact.origin.shop}",
+            notify_buyer=case.policy.refund.notify_buyer,
             because=_because(row),
             digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount)),
         )

@@ -1,0 +1,298 @@
+"""`ordersync demo`: three sandbox shops, a hundred linked sales, a day of trouble, and how it is brought to agree."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ordersync.cli.app import app
+from ordersync.cli.printing import count, plain, say, wrapped
+from ordersync.cli.run import Run, command
+from ordersync.errors import UsageError
+
+if TYPE_CHECKING:
+    from ordersync.engine.look import Plan
+    from ordersync.engine.shops import Shop
+    from ordersync.engine.writes import WriteResult
+    from ordersync.model import Order, OrderRef
+    from ordersync.testing.story import Story
+
+FOLDER = "ordersync-demo"
+LABEL = 9
+"""Width of the step names in front of each line."""
+
+
+@command(app, "demo")
+def demo(
+    run: Run,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same N gives the same day.")] = 7,
+    folder: Annotated[Path, typer.Option("--folder", metavar="D", help="Where to leave the demo's files.")] = Path(
+        FOLDER
+    ),
+) -> int:
+    """Show the whole job on sandbox shops: read, link, plan, apply, agree. Needs no account, takes seconds.
+
+    It leaves a folder with the configuration and the store, to look inside with the other commands.
+    """
+    from ordersync.testing.sandbox import SandboxServer
+    from ordersync.testing.story import make_story, place_sales
+
+    _prepare(folder)
+    try:
+        story = make_story(seed)
+    except ValueError as unlucky:
+        raise UsageError(f"--seed {seed}: {unlucky}") from unlucky
+    with ExitStack() as stack:
+        sandboxes = _make_sandboxes(seed)
+        placed = place_sales(story, sandboxes)
+        servers = {name: stack.enter_context(SandboxServer(made)) for name, made in sandboxes.items()}
+        config_file = _write_config(folder, sandboxes, servers)
+        say("Three sandbox shops on loopback: asia (SHOPLINE), office (Medusa), web")
+        say("(headless). No account needed; nothing leaves this machine.")
+        day = Day(Run(config_file, debug=run.debug), story, sandboxes, placed)
+        stack.callback(day.run.close)
+        return day.play(folder)
+
+
+@dataclass(slots=True)
+class Day:
+    run: Run
+    story: Story
+    sandboxes: dict[str, Any]
+    placed: int
+    numbers: dict[OrderRef, int] = field(default_factory=dict)
+
+    def play(self, folder: Path) -> int:
+        self._read_and_link()
+        self._happen()
+        self._plan()
+        self._apply()
+        return self._agree(folder)
+
+    @property
+    def shops(self) -> dict[str, Shop]:
+        return self.run.shops()
+
+    def name(self, ref: OrderRef) -> str:
+        number = self.numbers.get(ref)
+        return f"{ref.shop}:{number}" if number else str(ref)
+
+    def _pull(self) -> dict[str, int]:
+        from ordersync.engine.pull import pull
+
+        settings = self.run.config.settings
+        return {
+            name: (report := pull(self.run.store, shop, read_from=settings.read_from, now=self.run.now)).new
+            + report.changed
+            for name, shop in self.shops.items()
+        }
+
+    def _read_and_link(self) -> None:
+        from ordersync.engine.linking import link_by_rules
+
+        started = time.monotonic()
+        found = self._pull()
+        seconds = time.monotonic() - started
+        for stored in self.run.store.orders():
+            if stored.order.number:
+                self.numbers[stored.order.ref] = int("".join(filter(str.isdigit, stored.order.number)))
+        each = ", ".join(f"{name} {new}" for name, new in found.items())
+        _step("read", f"{each:<44}{sum(found.values()):>6} orders  {seconds:5.1f} s")
+        again = sum(self._pull().values())
+        _step("", f"and once more, to be sure: {again} changed")
+        store = self.run.store
+        linked = link_by_rules(store, self.run.config.settings.to_rules(), self.run.now)
+        alone = sum(1 for stored in store.orders() if store.link_of(stored.order.ref) is None)
+        _step("link", f"{count(len(store.links()), 'sale')} by reference, agreeing in total, currency and skus")
+        held = f", {count(len(linked.new_holds), 'reference')} held" if linked.new_holds else ""
+        _step("", f"{count(alone, 'order')} alone{held}")
+        plan = self._look()
+        writes = sum(len(d.actions) for d in plan.decisions)
+        _step("", f"all compared: {count(writes, 'write')} due, {count(len(plan.new_holds), 'hold')}")
+
+    def _happen(self) -> None:
+        from ordersync.bootstrap import build_shop
+        from ordersync.testing.story import Admin, let_things_happen
+
+        admin_connections = {name: build_shop(self.run.config, name).connector for name in self.shops}
+        try:
+            said = let_things_happen(self.story, Admin(admin_connections, self._order), self.sandboxes)
+        finally:
+            for connector in admin_connections.values():
+                connector.close()
+        for number, line in enumerate(said):
+            _step("happens" if number == 0 else "", line)
+
+    def _order(self, shop: str, number: int) -> Order:
+        ref = next(ref for ref, known in self.numbers.items() if ref.shop == shop and known == number)
+        stored = self.run.store.order(ref)
+        if stored is None:
+            raise UsageError(f"{shop}:{number} was not read")
+        return stored.order
+
+    def _look(self) -> Plan:
+        from ordersync.engine.look import make_plan
+
+        return make_plan(self.run.store, self.shops, self.run.config.settings.to_policy(), self.run.now)
+
+    def _plan(self) -> None:
+        changed = sum(self._pull().values())
+        plan = self._look()
+        actions = [action for decision in plan.decisions for action in decision.actions]
+        links = len({action.link_id for action in actions})
+        waits = sum(len(decision.waits) for decision in plan.decisions)
+        _step("read", f"{count(changed, 'order')} changed")
+        _step(
+            "plan",
+            f"{count(len(actions), 'write')} on {count(links, 'link')}, {count(waits, 'more')} after them, "
+            f"{count(len(plan.new_holds), 'hold')}; nothing written yet",
+        )
+        for action in actions:
+            money = f" {action.amount}" if action.amount else ""
+            purse = " TO BUYER" if action.pays_buyer else ", books" if action.amount else ""
+            origin = action.because.partition(" ")[0]
+            _step(
+                "", f"  {action.kind} {self.name(action.target)}{money}{purse}  because of {self._origin(origin)}"
+            )
+
+    def _origin(self, text: str) -> str:
+        known = next((ref for ref in self.numbers if str(ref) == text), None)
+        return self.name(known) if known else text
+
+    def _apply(self) -> None:
+        from ordersync.engine.apply import Applier
+        from ordersync.engine.sentlog import SentLog
+        from ordersync.model import ActionState
+
+        settings = self.run.config.settings
+        _step("apply", "each link is read fresh, decided again, written to once, read back")
+        applier = Applier(
+            self.run.store,
+            self.shops,
+            settings.to_policy(),
+            settings.to_limits(),
+            SentLog.beside(self.run.config.store_url),
+            on_result=self._say_result,
+        )
+        report = applier.run()
+        doubted = sum(1 for r in report.results if r.state is ActionState.SEEN and "looked again" in r.said)
+        _step(
+            "",
+            f"{count(len(report.done), 'write')} confirmed by reading back, {doubted} of them after doubt",
+        )
+
+    def _say_result(self, result: WriteResult) -> None:
+        action = result.action
+        money = f" {action.amount}" if action.amount else ""
+        _step("", f"  {action.kind} {self.name(action.target)}{money}")
+        if "looked again" in result.said:
+            for line in wrapped(plain(result.said), " " * (LABEL + 4)):
+                say(line)
+            _step("", f"    our mark {action.token} is on it: done, not sent again")
+
+    def _agree(self, folder: Path) -> int:
+        from ordersync.testing.story import compare_with_the_shops
+
+        self._pull()
+        self._look()
+        store = self.run.store
+        dirty = {one.link.link_id for one in store.dirty_links()}
+        links = len(store.links())
+        holds = store.holds()
+        _step(
+            "agree", f"{links - len(dirty)} of {links} links agree, {count(len(holds), 'hold')} left for a person:"
+        )
+        for stored in holds:
+            for line in wrapped(
+                f"{stored.number} {stored.hold.code}: {self._named(stored.hold.message)}", " " * LABEL
+            ):
+                say(line)
+        by_ref = {(ref.shop, ref.order_id): number for ref, number in self.numbers.items()}
+        verdict = compare_with_the_shops(self.story, self.sandboxes, lambda shop, order: by_ref.get((shop, order)))
+        _step("proof", f"the shops' own lists: {verdict.refunds} refunds and {verdict.cancels} cancels, each")
+        if verdict.wrong:
+            _step("", "NOT as it should be:")
+            for wrong in verdict.wrong:
+                _step("", f"  {wrong}")
+            return 1
+        _step("", "exactly once where it belongs: nothing was done twice, nothing is missing")
+        first = holds[0].number if holds else ""
+        say(f"Look inside:  cd {folder} && ordersync holds show {first}")
+        say("              ordersync orders list, links list, plan --all")
+        say("Your shops:   ordersync init")
+        return 0
+
+    def _named(self, text: str) -> str:
+        for ref, number in self.numbers.items():
+            text = text.replace(str(ref), f"{ref.shop}:{number}")
+        return plain(text)
+
+
+def _step(label: str, text: str) -> None:
+    say(f"{label:<{LABEL}}{text}")
+
+
+def _make_sandboxes(seed: int) -> dict[str, Any]:
+    from ordersync.cli.sandbox import SHOPS, make_sandbox
+
+    return {spec.name: make_sandbox(spec, seed=seed) for spec in SHOPS if spec.name in ("asia", "office", "web")}
+
+
+def _prepare(folder: Path) -> None:
+    """An empty folder, or one an earlier demo left; nothing else is ever touched."""
+    mark = folder / "README.txt"
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise UsageError(
+            f"{folder} is not empty and not from an earlier demo",
+            next_step="choose another with --folder, or remove it",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in (*folder.glob("ordersync.*"), *folder.glob(".env")):
+        left.unlink()
+    mark.write_text(
+        "Left by `ordersync demo`. The shops are gone with it; the store is here to look inside:\n"
+        "  ordersync status, orders list, links list, holds list, holds show H-1, plan --all\n",
+        encoding="utf-8",
+    )
+
+
+def _write_config(folder: Path, sandboxes: dict[str, Any], servers: dict[str, Any]) -> Path:
+    import yaml
+
+    from ordersync.testing.story import BOOKS_ONLY
+
+    shops = {}
+    for name, made in sandboxes.items():
+        shops[name] = {**made.settings_for(servers[name]), "rate": "500/s"}
+        if BOOKS_ONLY[name]:
+            shops[name]["books_only"] = BOOKS_ONLY[name]
+    wide = {"cancel": 10, "refund": 20, "refund_value": ["2000.00 USD"]}
+    settings = {
+        "store": "sqlite:///ordersync.db",
+        "writes": True,
+        "read_from": "2026-01-01",
+        "shops": shops,
+        "links": [
+            {"from": name, "field": "metadata.external_id", "strip": "SL-", "to": "asia.number"}
+            for name in ("office", "web")
+        ],
+        "policy": {
+            "cancel": {"from": "any"},
+            "refund": {"from": ["asia", "office"], "carry_after": "0s"},
+        },
+        "limits": {"run": wide, "day": wide},
+    }
+    path = folder / "ordersync.yaml"
+    path.write_text(
+        "# Written by `ordersync demo` for its sandbox shops; the keys open nothing else.\n"
+        "# carry_after is 0 so that the demo need not wait; leave it out for real shops (10 minutes).\n"
+        + yaml.safe_dump(settings, sort_keys=False),
+        encoding="utf-8",
+    )
+    path.chmod(0o600)
+    return path
