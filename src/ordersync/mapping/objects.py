@@ -10,7 +10,7 @@ from ordersync.mapping.fields import FieldFn, Scope, compile_field, conditions
 from ordersync.mapping.paths import Node, absolute, getter, is_path, promised_list, promised_object
 from ordersync.mapping.schema import At, section
 from ordersync.mapping.targets import Target, targets
-from ordersync.model import Frozen, LineItem, Order, Payment, PaymentState, Purse, ShippingLine
+from ordersync.model import Frozen, Fulfillment, LineItem, Order, Payment, PaymentState, Purse, ShippingLine
 from ordersync.model import Refund as RefundModel
 
 Built = dict[str, Any]
@@ -215,6 +215,8 @@ def _finish(model: type[Frozen]) -> Finish | None:
         return _finish_payment
     if model is Order:
         return _finish_order
+    if model is Fulfillment:
+        return _finish_fulfillment
     both = _BOTH_CURRENCIES.get(model)
     if both is None:
         return None
@@ -245,6 +247,11 @@ def _finish_payment(built: Built, ctx: Context) -> None:
         if not counts:
             built.pop("presentment_captured", None)
     _drop_same(built, "presentment_captured", "captured")
+
+
+def _finish_fulfillment(built: Built, ctx: Context) -> None:
+    """Contents that were not told are unknown, not none."""
+    built.setdefault("lines", None)
 
 
 def _finish_order(built: Built, ctx: Context) -> None:
