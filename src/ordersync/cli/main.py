@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from ordersync.cli import connectors as connectors
+# The order of these lines is the order of the commands in --help.
+from ordersync.cli import demo as demo  # isort: skip
+from ordersync.cli import sandbox as sandbox  # isort: skip
+from ordersync.cli import init as init  # isort: skip
+from ordersync.cli import check as check  # isort: skip
+from ordersync.cli import pull as pull  # isort: skip
+from ordersync.cli import plan as plan  # isort: skip
+from ordersync.cli import status as status  # isort: skip
+from ordersync.cli import orders as orders  # isort: skip
+from ordersync.cli import byhand as byhand  # isort: skip
+from ordersync.cli import payments as payments  # isort: skip
+from ordersync.cli import links as links  # isort: skip
+from ordersync.cli import holds as holds  # isort: skip
+from ordersync.cli import map_file as map_file  # isort: skip
+from ordersync.cli import connectors as connectors  # isort: skip
 from ordersync.cli.app import app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -77,6 +78,18 @@ def say_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: s
     lines = table(head, rows)
     for line in lines or [empty]:
         say(line)
+
+
+def wrapped(text: str, label: str = "", width: int = WIDTH) -> list[str]:
+    """`text` in lines of `width`, after `label`, the following lines under the first."""
+    return textwrap.wrap(
+        text,
+        width=width,
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def age(since: datetime | None, now: datetime) -> str:

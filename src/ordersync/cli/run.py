@@ -6,7 +6,6 @@ import functools
 import inspect
 import os
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -16,7 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from ordersync.errors import OrdersyncError, UsageError
+from ordersync.cli.printing import wrapped
+from ordersync.errors import (
+    Held,
+    MappingError,
+    NotFound,
+    OrdersyncError,
+    OutcomeUnknown,
+    Refused,
+    Transient,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from ordersync.config import Config
@@ -199,11 +208,24 @@ def show_error(error: OrdersyncError, run: Run | None = None) -> None:
     loaded = run.__dict__.get("config") if run else None
     redact = Redactor(loaded.secrets if loaded else frozenset())
     for number, line in enumerate(redact.text(str(error)).splitlines() or [""]):
-        print(_wrapped(line, "error: " if number == 0 else "  "), file=sys.stderr)
-    if error.next_step:
-        print(_wrapped(redact.text(error.next_step), "  next: "), file=sys.stderr)
+        print("\n".join(wrapped(line, "error: " if number == 0 else "  ")), file=sys.stderr)
+    step = error.next_step or _next_step(error)
+    print("\n".join(wrapped(redact.text(step), "  next: ")), file=sys.stderr)
     request = f", request {error.request_id}" if error.request_id else ""
     print(f"  ({error.code}{request})", file=sys.stderr)
+
+
+def _next_step(error: OrdersyncError) -> str:
+    """The way on for an error that was raised without one of its own."""
+    about = f"{error.shop}:{error.order}" if error.shop and error.order else None
+    if isinstance(error, NotFound):
+        return "check the number or id: ordersync orders list"
+    if isinstance(error, Transient):
+        return "wait a little, then run the same command again"
+    if isinstance(error, Refused | OutcomeUnknown | MappingError | Held):
+        look = f"look at the order: ordersync orders show {about} --fresh; " if about else ""
+        return f"{look}what waits for you: ordersync holds list"
+    return "ordersync check   tests the configuration, the store and every shop"
 
 
 def show_bug(bug: Exception) -> None:
@@ -212,18 +234,6 @@ def show_bug(bug: Exception) -> None:
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     print(f"error: unexpected {type(bug).__name__}{place}; this is a fault in ordersync", file=sys.stderr)
     print("  next: run the same command with --debug and report the traceback", file=sys.stderr)
-
-
-def _wrapped(text: str, first: str) -> str:
-    indent = " " * min(len(first), 9)
-    return textwrap.fill(
-        text,
-        width=80,
-        initial_indent=first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def not_interactive(what: str, flag: str) -> NoReturn:

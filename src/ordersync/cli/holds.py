@@ -1,0 +1,96 @@
+"""`ordersync holds`: the one inbox of what waits for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ordersync.cli.app import holds
+from ordersync.cli.printing import age, count, plain, say, say_json, say_table, wrapped
+from ordersync.cli.run import JsonOption, Run, command
+from ordersync.errors import UsageError
+
+if TYPE_CHECKING:
+    from ordersync.store import StoredHold
+
+
+@command(holds, "list")
+def list_holds(
+    run: Run,
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """What waits for a person, oldest first.
+
+    --json: {"holds": [{hold, code, subject, message, evidence, next_steps, money, link, target, opened_at,
+    closed_at, closed_because}]}.
+    """
+    found = run.store.holds(open_only=not everything)
+    if json:
+        say_json({"holds": [as_json(one) for one in found]})
+        return
+    rows = [
+        (
+            one.number,
+            one.hold.code,
+            one.hold.link_id or (str(one.hold.target) if one.hold.target else one.hold.subject),
+            one.hold.money or "",
+            "closed" if one.closed_at else age(one.opened_at, run.now),
+            one.hold.message,
+        )
+        for one in found
+    ]
+    say_table(("HOLD", "REASON", "ABOUT", "MONEY", "OPENED", "WHAT"), rows, empty="nothing waits for a person")
+    if found:
+        say(f"{count(len(found), 'hold')}. Look at one: ordersync holds show {found[0].number}")
+
+
+@command(holds, "show")
+def show(
+    run: Run,
+    number: Annotated[str, typer.Argument(metavar="HOLD", help="As listed: H-31.")],
+    json: JsonOption = False,
+) -> None:
+    """One hold: what happened, the evidence, and the commands that go on."""
+    wanted = number.upper() if number.upper().startswith("H-") else f"H-{number}"
+    found = run.store.hold(wanted)
+    if found is None:
+        raise UsageError(
+            f"there is no hold {plain(number)}",
+            code="unknown_hold",
+            next_step="see them: ordersync holds list --all",
+        )
+    if json:
+        say_json(as_json(found))
+        return
+    hold = found.hold
+    money = f"  {hold.money}" if hold.money else ""
+    state = f"closed: {found.closed_because}" if found.closed_at else f"opened {age(found.opened_at, run.now)}"
+    say(f"{found.number}  {hold.code}  {hold.subject}{money}  {state}")
+    for line in wrapped(plain(hold.message)):
+        say(line)
+    for fact in hold.evidence:
+        for line in wrapped(plain(fact), "seen    "):
+            say(line)
+    for step in hold.next_steps:
+        for line in wrapped(plain(step), "next    "):
+            say(line)
+
+
+def as_json(one: StoredHold) -> dict[str, Any]:
+    hold = one.hold
+    return {
+        "hold": one.number,
+        "code": hold.code,
+        "subject": hold.subject,
+        "message": hold.message,
+        "evidence": list(hold.evidence),
+        "next_steps": list(hold.next_steps),
+        "money": hold.money.model_dump() if hold.money else None,
+        "link": hold.link_id,
+        "target": {"shop": hold.target.shop, "order_id": hold.target.order_id} if hold.target else None,
+        "opened_at": one.opened_at.isoformat(),
+        "closed_at": one.closed_at.isoformat() if one.closed_at else None,
+        "closed_because": one.closed_because,
+    }

@@ -1,0 +1,137 @@
+"""`ordersync links`: which orders are the same sale, said by hand or by a CSV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ordersync.cli.app import links
+from ordersync.cli.printing import count, say, say_json, say_table
+from ordersync.cli.run import JsonOption, Run, command
+from ordersync.errors import UsageError
+
+if TYPE_CHECKING:
+    from ordersync.model import Link, OrderRef
+
+
+@command(links, "add")
+def add(
+    run: Run,
+    refs: Annotated[list[str], typer.Argument(metavar="REF REF…", help="Orders of different shops: shop:number.")],
+    json: JsonOption = False,
+) -> None:
+    """Say that two or more orders, one per shop, are the same sale."""
+    from ordersync.model import LinkOrigin
+
+    made = run.store.add_link([run.ref(text) for text in refs], LinkOrigin.HAND, None, run.now)
+    if json:
+        say_json({"links": [_as_json(made)]})
+        return
+    say(f"{made.link_id}  {' = '.join(_named(run, ref) for ref in made.members)}")
+    say("See what follows from it: ordersync plan")
+
+
+@command(links, "list")
+def list_links(
+    run: Run,
+    shop: Annotated[
+        str | None, typer.Option("--shop", metavar="S", help="Only links with an order of this shop.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Every link, oldest first. --json: {"links": [{link, origin, rule, made_at, settled, members}]}."""
+    found = [link for link in run.store.links() if shop is None or any(ref.shop == shop for ref in link.members)]
+    dirty = {one.link.link_id for one in run.store.dirty_links()}
+    held = {stored.hold.link_id for stored in run.store.holds()}
+    if json:
+        say_json({"links": [{**_as_json(link), "settled": link.link_id not in dirty} for link in found]})
+        return
+    numbers = _numbers(run)
+    rows = [
+        (
+            link.link_id,
+            "held" if link.link_id in held else "to look at" if link.link_id in dirty else "settled",
+            link.origin.value,
+            " = ".join(numbers.get(ref, str(ref)) for ref in link.members),
+        )
+        for link in found
+    ]
+    say_table(
+        ("LINK", "STATE", "MADE BY", "ORDERS"), rows, empty="no links; make one: ordersync links add REF REF"
+    )
+
+
+@command(links, "remove")
+def remove(run: Run, link: Annotated[str, typer.Argument(metavar="LINK", help="As listed: L12.")]) -> None:
+    """Take a link apart. Refused while a write to one of its orders is not settled."""
+    run.store.remove_link(link, run.now)
+    say(f"{link} is removed; its orders are free. What was written before stays written.")
+
+
+@command(links, "import")
+def import_csv(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, comma separated, UTF-8 (a BOM is fine).")],
+    json: JsonOption = False,
+) -> None:
+    """Make links from a CSV file: all of them, or none.
+
+    The first row names shops, one column each; every other row is one sale, its cells the orders' numbers or ids.
+    A cell may be empty where the sale has no order in that shop:
+
+        asia,office,web
+        1043,4711,2190
+        1044,4712,
+    """
+    from ordersync.engine.linking import import_links, read_link_file
+
+    text = _text_of(file)
+    rows = read_link_file(run.store, text, list(run.config.settings.shops))
+    if not rows:
+        raise UsageError(
+            f"{file} holds no orders", code="empty_csv", next_step="see: ordersync links import --help"
+        )
+    made = import_links(run.store, rows, run.now)
+    if json:
+        say_json({"links": [_as_json(link) for link in made]})
+        return
+    say(f"{count(len(made), 'link')} made from {file.name}. See what follows: ordersync plan")
+
+
+def _text_of(file: Path) -> str:
+    """The file's text without its BOM; UsageError when it cannot be read as UTF-8."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as lost:
+        raise UsageError(f"{file} cannot be read ({lost.strerror})", next_step="name a CSV file") from None
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"{file} is not UTF-8 text", code="broken_csv", next_step="save it as CSV UTF-8"
+        ) from None
+    if not text.strip():
+        raise UsageError(f"{file} is empty", code="empty_csv", next_step="see: ordersync links import --help")
+    return text
+
+
+def _as_json(link: Link) -> dict[str, Any]:
+    return {
+        "link": link.link_id,
+        "origin": link.origin.value,
+        "rule": link.rule,
+        "made_at": link.made_at.isoformat(),
+        "members": [{"shop": ref.shop, "order_id": ref.order_id} for ref in link.members],
+    }
+
+
+def _named(run: Run, ref: OrderRef) -> str:
+    stored = run.store.order(ref)
+    return f"{ref.shop}:{stored.order.number}" if stored and stored.order.number else str(ref)
+
+
+def _numbers(run: Run) -> dict[OrderRef, str]:
+    """How a person names each stored order."""
+    return {
+        one.order.ref: f"{one.order.shop}:{one.order.number or one.order.order_id}" for one in run.store.orders()
+    }

@@ -1,0 +1,263 @@
+"""`ordersync plan` and `ordersync apply`: see every write before it happens, then let exactly it happen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ordersync.cli.app import app
+from ordersync.cli.printing import age, count, plain, say, say_json, wrapped
+from ordersync.cli.run import JsonOption, Run, command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from ordersync.engine.apply import ApplyReport
+    from ordersync.engine.look import Plan
+    from ordersync.engine.writes import WriteResult
+    from ordersync.model import Action, Decision, Money, OrderRef
+
+
+@command(app, "plan")
+def plan(
+    run: Run,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="F", help="Save exactly this plan for apply.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what waits and what is skipped, and why.")
+    ] = False,
+    json: JsonOption = False,
+) -> int:
+    """Show every write that would be made now, and why. Reads the store only; writes to no platform.
+
+    --json: {"writes_on", "made_at", "writes": [{link, kind, target, amount, pays_buyer, because, key}],
+    "holds": [{link, code, message, money}], "waits": […], "skipped": […], "new_holds": [numbers]}.
+    """
+    from ordersync.engine.look import make_plan
+    from ordersync.engine.planfile import save_plan
+
+    settings = run.config.settings
+    made = make_plan(run.store, run.shops(), settings.to_policy(), run.now)
+    actions = [action for decision in made.decisions for action in decision.actions]
+    if out is not None:
+        save_plan(out, actions, run.store.birth_at, made.made_at)
+    if json:
+        say_json(_plan_json(made, writes_on=settings.writes))
+        return 3 if made.new_holds else 0
+    switch = "Writes are ON." if settings.writes else "Writes are OFF."
+    for line in wrapped(f"Read: {_freshness(run)}. {switch}"):
+        say(line)
+    names = _names(run, made.decisions)
+    for number, action in enumerate(actions, 1):
+        _say_action(number, action, names)
+    _say_rest(run, made, everything=everything)
+    _say_limits(run, actions)
+    if out is not None:
+        say(f"Nothing was written. Apply exactly this: ordersync apply {out}")
+    elif actions:
+        say("Nothing was written. Apply exactly this: ordersync plan --out F, then apply F")
+    else:
+        say("Nothing was written: there is nothing to write.")
+    return 3 if made.new_holds else 0
+
+
+@command(app, "apply")
+def apply(
+    run: Run,
+    file: Annotated[Path | None, typer.Argument(metavar="[F]", help="A saved plan; only its valid parts.")] = None,
+    json: JsonOption = False,
+) -> int:
+    """Make the writes that are due: each link is read anew, decided again, written to once and read back.
+
+    Needs `writes: true`. With a saved plan only what is still exactly as planned is written, and the rest is named.
+    --json: {"writes": [{state, said, kind, target, amount, …}], "left": [{link, why}], "stale": […], "new_holds"}.
+    """
+    from ordersync.engine.apply import Applier, require_writes
+    from ordersync.engine.planfile import load_plan
+    from ordersync.engine.sentlog import SentLog
+
+    settings = run.config.settings
+    require_writes(settings.writes)
+    saved = None if file is None else load_plan(file, run.store.birth_at)
+    run_id = run.store.run_started("apply", run.now)
+    applier = Applier(
+        run.store,
+        run.shops(),
+        settings.to_policy(),
+        settings.to_limits(),
+        SentLog.beside(run.config.store_url),
+        on_result=None if json else _say_result,
+    )
+    report = applier.run(saved)
+    code = _apply_code(report)
+    run.store.run_finished(run_id, run.now, "done" if code == 0 else "left", {"writes": len(report.results)})
+    if json:
+        say_json(_apply_json(report))
+        return code
+    for link_id, why in report.left:
+        say(f"left      {link_id}: {plain(why)}")
+    for action in report.stale:
+        say(f"stale     {action.kind} {action.target}: no longer as it was planned; not written")
+    agree = sum(1 for decision in report.decisions if decision.agrees)
+    say(
+        f"{count(len(report.done), 'write')} confirmed by reading back, "
+        f"{len(report.results) - len(report.done)} not; {count(agree, 'link')} of {len(report.decisions)} agree"
+    )
+    if report.new_holds:
+        say(f"New holds: {', '.join(report.new_holds)}. Look: ordersync holds show {report.new_holds[0]}")
+    return code
+
+
+def _apply_code(report: ApplyReport) -> int:
+    from ordersync.model import ActionState
+
+    unsure = (ActionState.DOUBT, ActionState.REFUSED)
+    if report.new_holds or report.paused or any(r.hold or r.state in unsure for r in report.results):
+        return 3
+    return 1 if report.left or any(r.state is ActionState.EXPIRED for r in report.results) else 0
+
+
+def _say_result(result: WriteResult) -> None:
+    action = result.action
+    amount = f" {action.amount}" if action.amount else ""
+    for line in wrapped(plain(result.said), f"{action.kind} {action.target}{amount}: "):
+        say(line)
+
+
+def _say_action(number: int, action: Action, names: dict[OrderRef, str]) -> None:
+    where = names.get(action.target, str(action.target))
+    money = ""
+    if action.amount is not None:
+        money = f" {action.amount}" + (" TO BUYER" if action.pays_buyer else ", books" if action.purse else "")
+    say(f"{number:>3}  {action.link_id or '':<6}  {action.kind} {where}{money}")
+    for line in wrapped(f"because {plain(action.because)}", "             "):
+        say(line)
+
+
+def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
+    holds = [hold for decision in made.decisions for hold in decision.holds]
+    waits = [wait for decision in made.decisions for wait in decision.waits]
+    skipped = [(d.link_id, why) for d in made.decisions for why in d.skipped]
+    numbers = {stored.hold.key: stored.number for stored in run.store.holds()}
+    for hold in holds:
+        label = f"held {numbers.get(hold.key, '')} {hold.link_id or ''}: "
+        for line in wrapped(f"{hold.code}: {plain(hold.message)}", label):
+            say(line)
+    if everything:
+        for wait in waits:
+            until = f" (until {wait.until:%Y-%m-%d %H:%M} UTC)" if wait.until else ""
+            for line in wrapped(plain(wait.message) + until, f"waits {wait.link_id}: "):
+                say(line)
+        for link_id, why in skipped:
+            for line in wrapped(plain(why), f"skipped {link_id}: "):
+                say(line)
+    more = "" if everything or not (waits or skipped) else " (--all)"
+    agree = sum(1 for decision in made.decisions if decision.agrees)
+    say(
+        f"Looked at {made.looked} of {count(made.links, 'link')}: {agree} agree. "
+        f"Held {len(holds)}, waiting {len(waits)}, skipped {len(skipped)}{more}"
+    )
+
+
+def _say_limits(run: Run, actions: list[Action]) -> None:
+    from ordersync.model import ActionKind
+
+    if not actions:
+        return
+    limits = run.config.settings.to_limits().run
+    refunds = [a for a in actions if a.kind is ActionKind.REFUND]
+    cancels = sum(1 for a in actions if a.kind is ActionKind.CANCEL)
+    parts = [f"refunds {len(refunds)} of {limits.refund} a run", f"cancels {cancels} of {limits.cancel}"]
+    for currency, minor in sorted(_sums(a.amount for a in refunds if a.amount).items()):
+        from ordersync.model import Money
+
+        planned = Money(amount_minor=minor, currency=currency)
+        bound = Money(amount_minor=limits.value_limit(currency), currency=currency)
+        parts.append(f"{planned} of {bound} refunded")
+    for line in wrapped("Limits: " + "; ".join(parts) + "."):
+        say(line)
+
+
+def _sums(amounts: Iterable[Money]) -> dict[str, int]:
+    result: dict[str, int] = {}
+    for amount in amounts:
+        result[amount.currency] = result.get(amount.currency, 0) + amount.amount_minor
+    return result
+
+
+def last_read(run: Run, shop: str) -> datetime | None:
+    """When the newest pass over one of the shop's feeds began: everything older than that was seen."""
+    from ordersync.connector import load
+
+    kind = load(run.config.settings.shops[shop].connector)
+    positions = (run.store.position(shop, feed.name) for feed in kind.feeds)
+    return max((p.started_at for p in positions if p is not None), default=None)
+
+
+def _freshness(run: Run) -> str:
+    now = run.now
+    return ", ".join(f"{shop} {age(last_read(run, shop), now)}" for shop in run.config.settings.shops)
+
+
+def _names(run: Run, decisions: Iterable[Decision]) -> dict[OrderRef, str]:
+    """How a person names the orders that are about to be written to."""
+    found: dict[OrderRef, str] = {}
+    for decision in decisions:
+        for action in decision.actions:
+            stored = run.store.order(action.target)
+            if stored is not None and stored.order.number:
+                found[action.target] = f"{action.target.shop}:{stored.order.number}"
+    return found
+
+
+def _plan_json(made: Plan, *, writes_on: bool) -> dict[str, Any]:
+    return {
+        "writes_on": writes_on,
+        "made_at": made.made_at.isoformat(),
+        "links": made.links,
+        "looked": made.looked,
+        "writes": [_action_json(a) for d in made.decisions for a in d.actions],
+        "holds": [
+            {
+                "link": hold.link_id,
+                "code": hold.code,
+                "message": hold.message,
+                "money": hold.money.model_dump() if hold.money else None,
+            }
+            for d in made.decisions
+            for hold in d.holds
+        ],
+        "waits": [wait.model_dump(mode="json") for d in made.decisions for wait in d.waits],
+        "skipped": [{"link": d.link_id, "why": why} for d in made.decisions for why in d.skipped],
+        "new_holds": made.new_holds,
+    }
+
+
+def _action_json(action: Action) -> dict[str, Any]:
+    return {
+        "link": action.link_id,
+        "kind": action.kind.value,
+        "target": {"shop": action.target.shop, "order_id": action.target.order_id},
+        "amount": action.amount.model_dump() if action.amount else None,
+        "purse": action.purse.value if action.purse else None,
+        "pays_buyer": action.pays_buyer,
+        "because": action.because,
+        "token": action.token,
+        "key": action.key,
+    }
+
+
+def _apply_json(report: ApplyReport) -> dict[str, Any]:
+    from ordersync.cli.byhand import result_json
+
+    return {
+        "writes": [result_json(result) for result in report.results],
+        "left": [{"link": link_id, "why": why} for link_id, why in report.left],
+        "stale": [_action_json(action) for action in report.stale],
+        "new_holds": report.new_holds,
+        "agree": [d.link_id for d in report.decisions if d.agrees],
+    }
