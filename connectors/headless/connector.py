@@ -273,11 +273,13 @@ class HeadlessConnector(HeadlessWrites):
         listed, answer = self._list(filters, position.after, chain)
         kept = [row for row in listed.rows if self._inside(row, since, window.until)]
         after = listed.next_after
+        covered = position.covered if position.after else answer.dated_at
         return Page(
             orders=self._orders(kept, answer),
-            next_cursor=Position(after=after).text() if after else None,
+            next_cursor=Position(after=after, covered=covered).text() if after else None,
             total=listed.total,
             unreadable=listed.unreadable,
+            covered_until=covered if covered and not after and window.until and covered < window.until else None,
         )
 
     def _open(self, position: Position) -> Page:

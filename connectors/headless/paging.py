@@ -49,6 +49,8 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """The chain being read, for the feed of open orders."""
     counted: int = 0
     """The platform's own counts of the chains already finished."""
+    covered: datetime | None = None
+    """The platform's clock at the first page: nothing later was listed, whatever the window's end says."""
 
     def text(self) -> str:
         return msgspec.json.encode(self).decode()

@@ -72,8 +72,13 @@ class HeadlessSandbox(Sandbox):
             "rate": "500/s",
         }
 
-    def seed_orders(self, n: int, *, first_number: int = 1001, end: datetime | None = None) -> list[str]:
+    def seed_orders(self, n: int, *, first_number: int | None = None, end: datetime | None = None) -> list[str]:
+        """`n` orders in every state there is, numbered after those that exist; returns their ids, oldest first."""
         with self.lock:
+            if first_number is None:
+                first_number = 1 + max(
+                    (int(order["number"]) for order in self.state.orders.values()), default=1000
+                )
             until = end or self.now().astimezone(UTC).replace(microsecond=0)
             return seed_orders(self.state, n, seed=self._seed, first_number=first_number, end=until)
 

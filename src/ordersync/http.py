@@ -80,15 +80,18 @@ class Answer:
         return BrokenAnswer(what, code=code, next_step="run the same command again later", **self.about)
 
     @property
-    def clock_skew_s(self) -> float | None:
-        """The platform's clock minus ours, from its Date header, in seconds."""
-        stated = self.headers.get("date")
-        if not stated:
-            return None
+    def dated_at(self) -> datetime | None:
+        """The platform's own clock when it answered, to the second, from its Date header."""
         try:
-            return (email.utils.parsedate_to_datetime(stated) - self.sent_at).total_seconds()
+            stated = email.utils.parsedate_to_datetime(self.headers.get("date", ""))
         except (TypeError, ValueError):
             return None
+        return stated.astimezone(UTC) if stated.tzinfo else None
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """The platform's clock minus ours, in seconds."""
+        return (self.dated_at - self.sent_at).total_seconds() if self.dated_at else None
 
 
 class ShopClient:
