@@ -137,7 +137,7 @@ def _do(run: Run, text: str, wish: Wish, *, yes: bool, json: bool) -> int:
     shops = run.shops([ref.shop])
     prepared = prepare(run.store, shops, ref, wish)
     if not json:
-        for line in _announced(prepared):
+        for line in _announced(run, prepared):
             say(line)
     if wish.kind.moves_money and not yes and not _confirmed():
         say("Nothing was written.")
@@ -153,12 +153,13 @@ def _do(run: Run, text: str, wish: Wish, *, yes: bool, json: bool) -> int:
     return exit_code(result)
 
 
-def _announced(prepared: Prepared) -> list[str]:
+def _announced(run: Run, prepared: Prepared) -> list[str]:
     action = prepared.action
-    what = f"{action.kind} {action.target}" + (f"  {action.amount}" if action.amount else "")
+    what = f"{action.kind} {run.names.of(action.target)}" + (f"  {action.amount}" if action.amount else "")
     if action.payment_id:
         what += f"  payment {plain(action.payment_id)}"
-    return [what, *(line for warning in prepared.warnings for line in wrapped(plain(warning), "  "))]
+    said = [line for warning in prepared.warnings for line in wrapped(run.names.within(warning), "  ")]
+    return [*wrapped(what), *said]
 
 
 def _confirmed() -> bool:

@@ -34,10 +34,10 @@ def list_holds(
         (
             one.number,
             one.hold.code,
-            one.hold.link_id or (str(one.hold.target) if one.hold.target else one.hold.subject),
+            one.hold.link_id or (run.names.of(one.hold.target) if one.hold.target else one.hold.subject),
             one.hold.money or "",
             "closed" if one.closed_at else age(one.opened_at, run.now),
-            one.hold.message,
+            run.names.within(one.hold.message),
         )
         for one in found
     ]
@@ -68,13 +68,13 @@ def show(
     money = f"  {hold.money}" if hold.money else ""
     state = f"closed: {found.closed_because}" if found.closed_at else f"opened {age(found.opened_at, run.now)}"
     say(f"{found.number}  {hold.code}  {hold.subject}{money}  {state}")
-    for line in wrapped(plain(hold.message)):
+    for line in wrapped(run.names.within(hold.message)):
         say(line)
     for fact in hold.evidence:
-        for line in wrapped(plain(fact), "seen    "):
+        for line in wrapped(run.names.within(fact), "seen    "):
             say(line)
     for step in hold.next_steps:
-        for line in wrapped(plain(step), "next    "):
+        for line in wrapped(run.names.within(step), "next    "):
             say(line)
 
 

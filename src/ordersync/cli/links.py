@@ -13,7 +13,7 @@ from ordersync.cli.run import JsonOption, Run, command
 from ordersync.errors import UsageError
 
 if TYPE_CHECKING:
-    from ordersync.model import Link, OrderRef
+    from ordersync.model import Link
 
 
 @command(links, "add")
@@ -29,7 +29,7 @@ def add(
     if json:
         say_json({"links": [_as_json(made)]})
         return
-    say(f"{made.link_id}  {' = '.join(_named(run, ref) for ref in made.members)}")
+    say(f"{made.link_id}  {' = '.join(run.names.of(ref) for ref in made.members)}")
     say("See what follows from it: ordersync plan")
 
 
@@ -48,13 +48,12 @@ def list_links(
     if json:
         say_json({"links": [{**_as_json(link), "settled": link.link_id not in dirty} for link in found]})
         return
-    numbers = _numbers(run)
     rows = [
         (
             link.link_id,
             "held" if link.link_id in held else "to look at" if link.link_id in dirty else "settled",
             link.origin.value,
-            " = ".join(numbers.get(ref, str(ref)) for ref in link.members),
+            " = ".join(run.names.of(ref) for ref in link.members),
         )
         for link in found
     ]
@@ -122,16 +121,4 @@ def _as_json(link: Link) -> dict[str, Any]:
         "rule": link.rule,
         "made_at": link.made_at.isoformat(),
         "members": [{"shop": ref.shop, "order_id": ref.order_id} for ref in link.members],
-    }
-
-
-def _named(run: Run, ref: OrderRef) -> str:
-    stored = run.store.order(ref)
-    return f"{ref.shop}:{stored.order.number}" if stored and stored.order.number else str(ref)
-
-
-def _numbers(run: Run) -> dict[OrderRef, str]:
-    """How a person names each stored order."""
-    return {
-        one.order.ref: f"{one.order.shop}:{one.order.number or one.order.order_id}" for one in run.store.orders()
     }

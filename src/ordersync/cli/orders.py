@@ -76,7 +76,7 @@ def show(
     say_order(order, buyer=buyer)
     link = run.store.link_of(order.ref)
     if link is not None:
-        say(f"link      {link.link_id}: {' = '.join(str(member) for member in link.members)}")
+        say(f"link      {link.link_id}: {' = '.join(run.names.of(member) for member in link.members)}")
     stored = run.store.order(order.ref)
     if stored is not None:
         say(f"read {age(stored.sent_at, run.now)}, last change seen {age(stored.changed_at, run.now)}")

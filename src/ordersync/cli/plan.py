@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ordersync.engine.apply import ApplyReport
     from ordersync.engine.look import Plan
     from ordersync.engine.writes import WriteResult
-    from ordersync.model import Action, Decision, Money, OrderRef
+    from ordersync.model import Action, Money
 
 
 @command(app, "plan")
@@ -51,9 +51,8 @@ def plan(
     switch = "Writes are ON." if settings.writes else "Writes are OFF."
     for line in wrapped(f"Read: {_freshness(run)}. {switch}"):
         say(line)
-    names = _names(run, made.decisions)
     for number, action in enumerate(actions, 1):
-        _say_action(number, action, names)
+        _say_action(run, number, action)
     _say_rest(run, made, everything=everything)
     _say_limits(run, actions)
     if out is not None:
@@ -90,7 +89,7 @@ def apply(
         settings.to_policy(),
         settings.to_limits(),
         SentLog.beside(run.config.store_url),
-        on_result=None if json else _say_result,
+        on_result=None if json else lambda result: _say_result(run, result),
     )
     report = applier.run(saved)
     code = _apply_code(report)
@@ -99,9 +98,9 @@ def apply(
         say_json(_apply_json(report))
         return code
     for link_id, why in report.left:
-        say(f"left      {link_id}: {plain(why)}")
+        say(f"left      {link_id}: {run.names.within(why)}")
     for action in report.stale:
-        say(f"stale     {action.kind} {action.target}: no longer as it was planned; not written")
+        say(f"stale     {action.kind} {run.names.of(action.target)}: no longer as it was planned; not written")
     agree = sum(1 for decision in report.decisions if decision.agrees)
     say(
         f"{count(len(report.done), 'write')} confirmed by reading back, "
@@ -121,20 +120,19 @@ def _apply_code(report: ApplyReport) -> int:
     return 1 if report.left or any(r.state is ActionState.EXPIRED for r in report.results) else 0
 
 
-def _say_result(result: WriteResult) -> None:
+def _say_result(run: Run, result: WriteResult) -> None:
     action = result.action
     amount = f" {action.amount}" if action.amount else ""
-    for line in wrapped(plain(result.said), f"{action.kind} {action.target}{amount}: "):
+    for line in wrapped(plain(result.said), f"{action.kind} {run.names.of(action.target)}{amount}: "):
         say(line)
 
 
-def _say_action(number: int, action: Action, names: dict[OrderRef, str]) -> None:
-    where = names.get(action.target, str(action.target))
+def _say_action(run: Run, number: int, action: Action) -> None:
     money = ""
     if action.amount is not None:
         money = f" {action.amount}" + (" TO BUYER" if action.pays_buyer else ", books" if action.purse else "")
-    say(f"{number:>3}  {action.link_id or '':<6}  {action.kind} {where}{money}")
-    for line in wrapped(f"because {plain(action.because)}", "             "):
+    say(f"{number:>3}  {action.link_id or '':<6}  {action.kind} {run.names.of(action.target)}{money}")
+    for line in wrapped(f"because {run.names.within(action.because)}", "             "):
         say(line)
 
 
@@ -145,15 +143,15 @@ def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
     numbers = {stored.hold.key: stored.number for stored in run.store.holds()}
     for hold in holds:
         label = f"held {numbers.get(hold.key, '')} {hold.link_id or ''}: "
-        for line in wrapped(f"{hold.code}: {plain(hold.message)}", label):
+        for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
             say(line)
     if everything:
         for wait in waits:
             until = f" (until {wait.until:%Y-%m-%d %H:%M} UTC)" if wait.until else ""
-            for line in wrapped(plain(wait.message) + until, f"waits {wait.link_id}: "):
+            for line in wrapped(run.names.within(wait.message) + until, f"waits {wait.link_id}: "):
                 say(line)
         for link_id, why in skipped:
-            for line in wrapped(plain(why), f"skipped {link_id}: "):
+            for line in wrapped(run.names.within(why), f"skipped {link_id}: "):
                 say(line)
     more = "" if everything or not (waits or skipped) else " (--all)"
     agree = sum(1 for decision in made.decisions if decision.agrees)
@@ -201,17 +199,6 @@ def last_read(run: Run, shop: str) -> datetime | None:
 def _freshness(run: Run) -> str:
     now = run.now
     return ", ".join(f"{shop} {age(last_read(run, shop), now)}" for shop in run.config.settings.shops)
-
-
-def _names(run: Run, decisions: Iterable[Decision]) -> dict[OrderRef, str]:
-    """How a person names the orders that are about to be written to."""
-    found: dict[OrderRef, str] = {}
-    for decision in decisions:
-        for action in decision.actions:
-            stored = run.store.order(action.target)
-            if stored is not None and stored.order.number:
-                found[action.target] = f"{action.target.shop}:{stored.order.number}"
-    return found
 
 
 def _plan_json(made: Plan, *, writes_on: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ordersync.cli.names import Names
 from ordersync.cli.printing import wrapped
 from ordersync.errors import (
     Held,
@@ -125,6 +126,10 @@ class Run:
             raise UsageError(f"there is no shop {shop!r}", next_step=f"shops are {known}")
         return shop, wanted
 
+    @cached_property
+    def names(self) -> Names:
+        return Names(self)
+
     def close(self) -> None:
         for shop in self._shops.values():
             shop.connector.close()
@@ -207,7 +212,9 @@ def show_error(error: OrdersyncError, run: Run | None = None) -> None:
 
     loaded = run.__dict__.get("config") if run else None
     redact = Redactor(loaded.secrets if loaded else frozenset())
-    for number, line in enumerate(redact.text(str(error)).splitlines() or [""]):
+    about = ":".join(part for part in (error.shop, error.order) if part)
+    said = error.message if (error.shop or "") in error.message else f"{about}: {error.message}"
+    for number, line in enumerate(redact.text(said).splitlines() or [""]):
         print("\n".join(wrapped(line, "error: " if number == 0 else "  ")), file=sys.stderr)
     step = error.next_step or _next_step(error)
     print("\n".join(wrapped(redact.text(step), "  next: ")), file=sys.stderr)

@@ -32,7 +32,7 @@ def status(run: Run, json: JsonOption = False) -> int:
     )
     say(f"{count(facts['links'], 'link')}, {facts['unsettled_links']} to look at (ordersync plan)")
     for write in facts["open_writes"]:
-        say(f"{write['kind']} {write['target']} is {write['state']}")
+        say(f"{write['kind']} {run.names.within(write['target'])} is {write['state']}")
     opened = facts["holds"]["open"]
     if opened:
         reasons = ", ".join(f"{code} {number}" for code, number in facts["holds"]["by_code"].items())
