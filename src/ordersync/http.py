@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import email.utils
 import logging
-import math
-import re
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -37,6 +36,10 @@ from ordersync.errors import (
 )
 from ordersync.rate import RateLimit as RateLimit
 from ordersync.rate import parse_rate as parse_rate
+from ordersync.wire import describe_broken as describe_broken
+from ordersync.wire import path_segment as path_segment
+from ordersync.wire import retry_after_s as retry_after_s
+from ordersync.wire import safe_text as safe_text
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs whole URLs: a look-up's holds an e-mail
 
@@ -139,6 +142,7 @@ class ShopClient:
                 auth=auth,
                 timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
                 limits=httpx.Limits(max_keepalive_connections=keep_open),
+                verify=_tls(),
                 follow_redirects=False,
                 trust_env=False,
                 headers={"User-Agent": "ordersync", "Accept": "application/json", **(headers or {})},
@@ -349,55 +353,18 @@ class ShopClient:
         )
 
 
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """One for all clients: reading the certificates takes longer than a request."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def decode_json(body: bytes) -> Any:
     """JSON with exact numbers: integers stay int, everything else Decimal. BrokenAnswer when it is not JSON."""
     try:
         return _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError) as broken:
         raise BrokenAnswer(describe_broken(body), code="broken_json") from broken
-
-
-def safe_text(text: str) -> str:
-    """What a platform said, fit for a message: one short line without e-mail addresses, phones and keys."""
-    line = " ".join(text.split())
-    for pattern, instead in _PRIVATE:
-        line = pattern.sub(instead, line)
-    return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "..."
-
-
-def path_segment(text: str) -> str:
-    """An id as one segment of a path. UsageError when it cannot be one: `..` would ask for another resource."""
-    if text.strip(" .") == "" or len(text) > _LONGEST_ID:
-        raise UsageError(
-            "this is not an id of the platform", code="bad_id", next_step="give the order's id or number"
-        )
-    return quote(text, safe="")
-
-
-def describe_broken(body: bytes) -> str:
-    """One sentence about an answer that is not JSON, without quoting it: it may hold buyer data."""
-    text = body[:64].lstrip().lower()
-    if not text:
-        return "the answer is empty where JSON is promised"
-    if text.startswith((b"<!doctype", b"<html", b"<")):
-        return f"the answer is a web page of {len(body)} bytes where JSON is promised"
-    return f"the answer of {len(body)} bytes is cut or not JSON"
-
-
-def retry_after_s(headers: httpx.Headers) -> float | None:
-    """Seconds from a Retry-After header, given as seconds or as a date."""
-    stated = headers.get("retry-after")
-    if not stated:
-        return None
-    try:
-        seconds = float(stated)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (email.utils.parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 def _wait_before_retry(error: Exception) -> bool | float:
@@ -436,13 +403,4 @@ _DOUBTFUL_STATUSES = frozenset({408})
 """Below 500, but says nothing about what was done: Request Timeout."""
 _SAME_AGAIN = frozenset({"another_host", "answer_too_large", "redirected"})
 """Reads that would be answered the same way again at once."""
-_LONGEST_QUOTE = 300
-_LONGEST_ID = 255
-_PRIVATE = (
-    (re.compile(r"[^\s@<>\"'=:,;()]+(?:@|%40)[^\s@<>\"',;()&]+", re.IGNORECASE), "<e-mail>"),
-    (re.compile(r"\beyJ[\w-]+\.[\w.-]+"), "<key>"),
-    (re.compile(r"\b(?:sk|pk|whsec|shpat)_[A-Za-z0-9_]+"), "<key>"),
-    (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 <key>"),
-    (re.compile(r"\+\d[\d\s().-]{6,}\d"), "<phone>"),
-)
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)

@@ -1,0 +1,67 @@
+"""What HTTP needs without a connection: ids in paths, headers, and answers told without anything private."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import httpx
+
+from ordersync.errors import UsageError
+
+
+def safe_text(text: str) -> str:
+    """What a platform said, fit for a message: one short line without e-mail addresses, phones and keys."""
+    line = " ".join(text.split())
+    for pattern, instead in _PRIVATE:
+        line = pattern.sub(instead, line)
+    return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "..."
+
+
+def path_segment(text: str) -> str:
+    """An id as one segment of a path. UsageError when it cannot be one: `..` would ask for another resource."""
+    if text.strip(" .") == "" or len(text) > _LONGEST_ID:
+        raise UsageError(
+            "this is not an id of the platform", code="bad_id", next_step="give the order's id or number"
+        )
+    return quote(text, safe="")
+
+
+def describe_broken(body: bytes) -> str:
+    """One sentence about an answer that is not JSON, without quoting it: it may hold buyer data."""
+    text = body[:64].lstrip().lower()
+    if not text:
+        return "the answer is empty where JSON is promised"
+    if text.startswith((b"<!doctype", b"<html", b"<")):
+        return f"the answer is a web page of {len(body)} bytes where JSON is promised"
+    return f"the answer of {len(body)} bytes is cut or not JSON"
+
+
+def retry_after_s(headers: httpx.Headers) -> float | None:
+    """Seconds from a Retry-After header, given as seconds or as a date."""
+    stated = headers.get("retry-after")
+    if not stated:
+        return None
+    try:
+        seconds = float(stated)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (email.utils.parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+_LONGEST_QUOTE = 300
+_LONGEST_ID = 255
+_PRIVATE = (
+    (re.compile(r"[^\s@<>\"'=:,;()]+(?:@|%40)[^\s@<>\"',;()&]+", re.IGNORECASE), "<e-mail>"),
+    (re.compile(r"\beyJ[\w-]+\.[\w.-]+"), "<key>"),
+    (re.compile(r"\b(?:sk|pk|whsec|shpat)_[A-Za-z0-9_]+"), "<key>"),
+    (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 <key>"),
+    (re.compile(r"\+\d[\d\s().-]{6,}\d"), "<phone>"),
+)
