@@ -163,7 +163,8 @@ class MedusaConnector:
             params += [("limit", len(asked)), ("fields", ORDER_FIELDS)]
             answer = self._read("/admin/orders", params, "fetch orders")
             listing = read_list(answer, "orders")
-            if any(row.row_id not in asked for row in listing.rows):
+            too_many = listing.count is not None and listing.count > len(asked)
+            if too_many or any(row.row_id not in asked for row in listing.rows):
                 raise answer.broken("the platform ignored the id filter", code="filter_ignored")
             if listing.count is not None and listing.count > len(listing.rows) + listing.broken:
                 raise answer.broken("fewer orders came than the answer counts", code="short_page")

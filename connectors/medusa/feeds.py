@@ -105,7 +105,7 @@ class UpdatedWalk:
         undated = got - len(dated)
         follow = _Cursor(
             edge=high,
-            seen=[row.row_id for row in dated if row.row_id and _stamp(row) == high],
+            seen=[row.key for row in dated if _stamp(row) == high],
             expect=max(0, (listing.count or 0) - earlier - undated),
             edge_before=at.edge,
             seen_before=at.seen,
@@ -158,7 +158,7 @@ class UpdatedWalk:
     ) -> Page:
         cursor = None if follow is None else msgspec.json.encode(follow).decode()
         already = frozenset(seen)
-        rows = [row for row in listing.rows if not self._is_past(row) and row.row_id not in already]
+        rows = [row for row in listing.rows if not self._is_past(row) and row.key not in already]
         lost = [f"{listing.broken} listed {self._name} could not be read"] if listing.broken else []
         if self._name == "orders":
             orders, unreadable = raw_orders(rows, answer.sent_at)
@@ -188,7 +188,7 @@ class OffsetWalk:
         at = _Offset() if cursor is None else _decode(cursor, _Offset)
         answer = self._ask([("limit", self._limit), ("offset", at.offset)])
         listing = read_list(answer, "orders")
-        ids = [row.row_id or "" for row in listing.rows]
+        ids = [row.key for row in listing.rows]
         if at.offset and (not ids or (at.tail and at.tail not in ids)):
             if at.steps_back >= MAX_PASSES:
                 raise answer.broken("the list moves faster than it can be read", code="list_moved")
@@ -236,7 +236,7 @@ def _stamp(row: Row) -> str:
 
 
 def _all_seen(at: _Cursor, rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys([*at.seen, *(row.row_id for row in rows if row.row_id)]))
+    return list(dict.fromkeys([*at.seen, *(row.key for row in rows)]))
 
 
 def _decode(cursor: str, kind: type[_T]) -> _T:

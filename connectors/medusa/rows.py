@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -74,6 +75,11 @@ class Row(msgspec.Struct, frozen=True):
     whole: bool
     order_id: str | None
     """Of a payment: the order it belongs to, where the row says."""
+
+    @property
+    def key(self) -> str:
+        """Its id; its bytes' checksum where it has none, so that paging knows it again."""
+        return self.row_id or f"#{zlib.crc32(self.payload):08x}"
 
 
 class Listing(msgspec.Struct, frozen=True):
