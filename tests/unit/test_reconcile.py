@@ -129,6 +129,14 @@ def test_different_refunds_on_both_sides_are_never_added_up() -> None:
     assert not decision.actions
 
 
+def test_refunds_that_cross_stop_the_links_money_also_where_one_could_be_carried() -> None:
+    decision = decide(
+        build_order("a", refunds=[R("r1", 3000)]), build_order("b", refunds=[R("x", 2000)]), build_order("c")
+    )
+    assert [hold.code for hold in decision.holds] == ["ambiguous_refund"]
+    assert not decision.actions
+
+
 @pytest.mark.parametrize(
     ("purse", "held"), [(Purse.GATEWAY, True), (Purse.BOOKS, False)], ids=["pays the buyer", "books only"]
 )

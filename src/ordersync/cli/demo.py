@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +66,10 @@ class Day:
     story: Story
     sandboxes: dict[str, Any]
     placed: int
-    numbers: dict[OrderRef, int] = field(default_factory=dict)
+    names: dict[OrderRef, str] = field(default_factory=dict)
+    """How each shop calls its orders."""
+    sales: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(shop, order id) to the number of the sale it is."""
 
     def play(self, folder: Path) -> int:
         self._read_and_link()
@@ -79,8 +83,7 @@ class Day:
         return self.run.shops()
 
     def name(self, ref: OrderRef) -> str:
-        number = self.numbers.get(ref)
-        return f"{ref.shop}:{number}" if number else str(ref)
+        return self.names.get(ref, str(ref))
 
     def _pull(self) -> dict[str, int]:
         from ordersync.engine.pull import pull
@@ -98,15 +101,13 @@ class Day:
         started = time.monotonic()
         found = self._pull()
         seconds = time.monotonic() - started
-        for stored in self.run.store.orders():
-            if stored.order.number:
-                self.numbers[stored.order.ref] = int("".join(filter(str.isdigit, stored.order.number)))
         each = ", ".join(f"{name} {new}" for name, new in found.items())
         _step("read", f"{each:<44}{sum(found.values()):>6} orders  {seconds:5.1f} s")
         again = sum(self._pull().values())
         _step("", f"and once more, to be sure: {again} changed")
         store = self.run.store
         linked = link_by_rules(store, self.run.config.settings.to_rules(), self.run.now)
+        self._learn_names()
         alone = sum(1 for stored in store.orders() if store.link_of(stored.order.ref) is None)
         _step("link", f"{count(len(store.links()), 'sale')} by reference, agreeing in total, currency and skus")
         held = f", {count(len(linked.new_holds), 'reference')} held" if linked.new_holds else ""
@@ -115,10 +116,21 @@ class Day:
         writes = sum(len(d.actions) for d in plan.decisions)
         _step("", f"all compared: {count(writes, 'write')} due, {count(len(plan.new_holds), 'hold')}")
 
+    def _learn_names(self) -> None:
+        """The sale's number is asia's own; each shop has its own number for it besides."""
+        store = self.run.store
+        for stored in store.orders():
+            self.names[stored.order.ref] = f"{stored.order.shop}:{stored.order.number}"
+        for link in store.links():
+            asia = next(ref for ref in link.members if ref.shop == "asia")
+            number = int("".join(filter(str.isdigit, self.names[asia])))
+            self.sales.update({(ref.shop, ref.order_id): number for ref in link.members})
+
     def _happen(self) -> None:
         from ordersync.bootstrap import build_shop
         from ordersync.testing.story import Admin, let_things_happen
 
+        _wait_past(self.run.store.birth_at)
         admin_connections = {name: build_shop(self.run.config, name).connector for name in self.shops}
         try:
             said = let_things_happen(self.story, Admin(admin_connections, self._order), self.sandboxes)
@@ -129,8 +141,10 @@ class Day:
             _step("happens" if number == 0 else "", line)
 
     def _order(self, shop: str, number: int) -> Order:
-        ref = next(ref for ref, known in self.numbers.items() if ref.shop == shop and known == number)
-        stored = self.run.store.order(ref)
+        from ordersync.model import OrderRef
+
+        order_id = next(order for (where, order), sale in self.sales.items() if (where, sale) == (shop, number))
+        stored = self.run.store.order(OrderRef(shop, order_id))
         if stored is None:
             raise UsageError(f"{shop}:{number} was not read")
         return stored.order
@@ -149,7 +163,7 @@ class Day:
         _step("read", f"{count(changed, 'order')} changed")
         _step(
             "plan",
-            f"{count(len(actions), 'write')} on {count(links, 'link')}, {count(waits, 'more')} after them, "
+            f"{count(len(actions), 'write')} on {count(links, 'link')}, {waits} more after them, "
             f"{count(len(plan.new_holds), 'hold')}; nothing written yet",
         )
         for action in actions:
@@ -161,8 +175,7 @@ class Day:
             )
 
     def _origin(self, text: str) -> str:
-        known = next((ref for ref in self.numbers if str(ref) == text), None)
-        return self.name(known) if known else text
+        return next((name for ref, name in self.names.items() if str(ref) == text), text)
 
     def _apply(self) -> None:
         from ordersync.engine.apply import Applier
@@ -212,8 +225,9 @@ class Day:
                 f"{stored.number} {stored.hold.code}: {self._named(stored.hold.message)}", " " * LABEL
             ):
                 say(line)
-        by_ref = {(ref.shop, ref.order_id): number for ref, number in self.numbers.items()}
-        verdict = compare_with_the_shops(self.story, self.sandboxes, lambda shop, order: by_ref.get((shop, order)))
+        verdict = compare_with_the_shops(
+            self.story, self.sandboxes, lambda shop, order: self.sales.get((shop, order))
+        )
         _step("proof", f"the shops' own lists: {verdict.refunds} refunds and {verdict.cancels} cancels, each")
         if verdict.wrong:
             _step("", "NOT as it should be:")
@@ -228,9 +242,16 @@ class Day:
         return 0
 
     def _named(self, text: str) -> str:
-        for ref, number in self.numbers.items():
-            text = text.replace(str(ref), f"{ref.shop}:{number}")
+        for ref, name in self.names.items():
+            text = text.replace(str(ref), name)
         return plain(text)
+
+
+def _wait_past(moment: datetime) -> None:
+    """Shops date things to the second, and what is not later than the store's birth is never carried by itself."""
+    whole_second = moment.replace(microsecond=0) + timedelta(seconds=1)
+    while (left := (whole_second - datetime.now(UTC)).total_seconds()) > 0:
+        time.sleep(left)
 
 
 def _step(label: str, text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ordersync.engine.shops import Shop, Shops
-from ordersync.model import Decision, Link, OrderRef
+from ordersync.model import Decision, Link, OrderRef, stable_hash
 from ordersync.model.semantics import Semantics
 from ordersync.reconcile import Member, Policy, reconcile
 from ordersync.store import Store
@@ -34,9 +34,10 @@ def make_plan(
 ) -> Plan:
     """Decide every link that changed or does not agree yet; store ledgers and holds, write nothing anywhere.
 
-    `only` limits it to some link ids. Links that agree and have nothing left out are marked clean and skipped until
-    a member changes.
+    `only` limits it to some link ids. Links that agree are marked clean and skipped until a member changes, or the
+    policy, or what a shop can do.
     """
+    store.decided_under(_rules_digest(shops, policy))
     wanted = None if only is None else set(only)
     plan = Plan(made_at=now, links=len(store.links()))
     on_actions = [h.hold for h in store.holds() if h.hold.subject.startswith("action:")]
@@ -50,10 +51,18 @@ def make_plan(
         for hold in on_actions:
             if hold.link_id == decision.link_id and hold.subject not in due:
                 store.close_hold(hold.key, now, "the write it stopped is no longer due")
-        if decision.agrees and not decision.skipped:
+        if decision.agrees:
             store.mark_clean(dirty.link.link_id, dirty.version)
         plan.decisions.append(decision)
     return plan
+
+
+def _rules_digest(shops: Shops, policy: Policy) -> str:
+    abilities = [
+        f"{name}: {' '.join(sorted(shop.capabilities))} {shop.semantics.model_dump_json()} {shop.mapping_version}"
+        for name, shop in sorted(shops.items())
+    ]
+    return stable_hash(policy.model_dump_json(), *abilities)
 
 
 def decide_link(store: Store, shops: Shops, link: Link, policy: Policy, now: datetime) -> Decision:

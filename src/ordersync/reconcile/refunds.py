@@ -18,6 +18,7 @@ from ordersync.model import (
     RefundState,
     stable_hash,
 )
+from ordersync.reconcile.conflicts import hold_conflicts
 from ordersync.reconcile.decide import Case
 from ordersync.reconcile.members import Member, RefundRecord, in_flight_minor, money_digest
 from ordersync.reconcile.pairing import TOLERANCE_MINOR, Row
@@ -39,76 +40,10 @@ def decide_refunds(case: Case) -> None:
             money=problem.money,
             sticky=problem.code == "refund_went_back",
         )
-    for row in case.pairing.rows:
-        _hold_overshoot(case, row)
-    _hold_incomparable(case)
+    hold_conflicts(case)
     for row in case.pairing.rows:
         cells = tuple(_cell(case, row, member) for member in case.members)
         case.rows.append(LedgerRow(fact=row.fact, cells=cells))
-
-
-def _hold_overshoot(case: Case, row: Row) -> None:
-    """More refunded at a member than the fact is worth: money has left twice, or a copy is larger than its fact."""
-    amount = row.fact.amount
-    if amount is None:
-        return
-    for member in case.members:
-        there = row.sum_minor(member.ref, RefundState.COMPLETED, RefundState.PENDING)
-        surplus = there - amount.amount_minor
-        if there and surplus > TOLERANCE_MINOR:
-            case.money_blocked = True
-            case.hold(
-                "overshoot",
-                f"{member.ref} shows {Money(amount_minor=there, currency=amount.currency)} refunded for a "
-                f"refund of {amount} on {row.fact.origin}",
-                row.fact.fact_id,
-                evidence=[f"{r.member} {r.record_id} {r.amount} {r.state}" for r in row.all_records],
-                money=Money(amount_minor=surplus, currency=amount.currency),
-                sticky=True,
-                target=member.ref,
-            )
-        elif there and surplus < -TOLERANCE_MINOR:
-            case.money_blocked = True
-            case.hold(
-                "refund_differs",
-                f"{member.ref} shows {Money(amount_minor=there, currency=amount.currency)} of a refund of "
-                f"{amount} on {row.fact.origin}",
-                row.fact.fact_id,
-                money=Money(amount_minor=-surplus, currency=amount.currency),
-                target=member.ref,
-            )
-
-
-def _hold_incomparable(case: Case) -> None:
-    """Amounts of members can only be compared in one currency and over one total; and one purse may pay."""
-    if not any(m.records for m in case.members):
-        return
-    orders = [m.order for m in case.members if m.order is not None]
-    currencies = sorted({order.money_currency for order in orders})
-    if len(currencies) > 1:
-        case.money_blocked = True
-        case.hold("different_currencies", f"members are in different currencies: {', '.join(currencies)}")
-        return
-    charged = {str(order.ref): order.first_charged for order in orders if order.first_charged is not None}
-    minors = [money.amount_minor for money in charged.values()]
-    if minors and max(minors) - min(minors) > case.policy.total_tolerance_minor:
-        case.money_blocked = True
-        case.hold(
-            "different_totals",
-            "members were charged different totals: "
-            + ", ".join(f"{ref} {money}" for ref, money in charged.items()),
-        )
-    paying = [str(m.ref) for m in case.members if m.holds_gateway_money]
-    if len(paying) > 1:
-        case.money_blocked = True
-        case.hold(
-            "two_purses",
-            f"{' and '.join(paying)} each hold money that a refund would pay out; one sale can have only one",
-            next_steps=(
-                "ordersync check   shows which payments count as paying",
-                "list the payment providers that only mark under books_only: of their shop",
-            ),
-        )
 
 
 def _cell(case: Case, row: Row, member: Member) -> Cell:
@@ -274,6 +209,9 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             target=target,
         )
         return "now_possible"
+    if case.money_blocked:
+        case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
+        return "money_held"
     old = _too_old(case, fact.happened_at)
     if old is not None:
         case.hold(
@@ -313,9 +251,6 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             next_steps=(f'ordersync orders refund {target} --amount "{amount}"   carries it by hand',),
         )
         return "needs_approval"
-    if case.money_blocked:
-        case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
-        return "money_held"
     busy = [*case.open_actions(target), *(a for a in case.actions if a.target == target)]
     if busy:
         case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)

@@ -13,7 +13,9 @@ from ordersync.model import Decision, Ledger, LedgerRow, Link, LinkOrigin, Order
 from ordersync.store import holds
 from ordersync.store.part import Part
 from ordersync.store.records import DirtyLink
-from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS
+from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META
+
+RULES_DIGEST = "rules_digest"
 
 
 class Links(Part):
@@ -150,6 +152,23 @@ class Links(Part):
                 update(LINKS).where(LINKS.c.number == _number(link_id)).values(version=LINKS.c.version + 1)
             )
 
+    def decided_under(self, rules_digest: str) -> bool:
+        """Remember by which policy and abilities links are decided; where they changed, every link is dirty again.
+
+        Returns whether they changed. Links that were settled under other rules must not stay unseen.
+        """
+        with self.db.write() as connection:
+            known = connection.execute(select(META.c.value).where(META.c.key == RULES_DIGEST)).scalar_one_or_none()
+            if known == rules_digest:
+                return False
+            connection.execute(delete(META).where(META.c.key == RULES_DIGEST))
+            connection.execute(insert(META).values(key=RULES_DIGEST, value=rules_digest))
+            if known is not None:
+                connection.execute(
+                    update(LINKS).where(LINKS.c.removed_at.is_(None)).values(version=LINKS.c.version + 1)
+                )
+        return known is not None
+
     def ledger(self, link_id: str) -> Ledger:
         with self.db.read() as connection:
             rows = connection.execute(
@@ -179,8 +198,14 @@ class Links(Part):
 
 def mark_members_dirty(connection: Connection, shop: str, order_ids: Sequence[str]) -> None:
     """Raise the version of every link one of these orders belongs to."""
-    for order_id in order_ids:
-        touched = select(MEMBERS.c.link).where(MEMBERS.c.shop == shop, MEMBERS.c.order_id == order_id)
+    if not order_ids:
+        return
+    touched = list(
+        connection.scalars(
+            select(MEMBERS.c.link).where(MEMBERS.c.shop == shop, MEMBERS.c.order_id.in_(order_ids)).distinct()
+        )
+    )
+    if touched:
         connection.execute(update(LINKS).where(LINKS.c.number.in_(touched)).values(version=LINKS.c.version + 1))
 
 

@@ -86,7 +86,11 @@ class Admin:
 
     connectors: Mapping[str, Connector]
     find: Callable[[str, int], Order]
-    """(shop, number) to the order as it was last read."""
+    """(shop, number of the sale) to the order as it was last read."""
+
+    def name(self, shop: str, number: int) -> str:
+        """How the shop itself calls the sale's order."""
+        return f"{shop}:{self.find(shop, number).number}"
 
     def refund(self, shop: str, number: int, amount_minor: int, why: str) -> None:
         order = self.find(shop, number)
@@ -113,35 +117,39 @@ class Admin:
 def let_things_happen(story: Story, admin: Admin, sandboxes: Mapping[str, DemoSandbox]) -> list[str]:
     """One line per thing that happened; fills in how the day must end."""
     said: list[str] = []
+    name = admin.name
     everywhere = ("asia", "office", "web")
 
     admin.refund("asia", story.partly, 1250, "one mug chipped")
-    said.append(f"asia:{story.partly} refunded 12.50")
+    said.append(f"{name('asia', story.partly)} refunded 12.50")
     _expect(story, everywhere, story.partly, 1250)
 
     admin.cancel("web", story.unpaid, "buyer never paid")
-    said.append(f"web:{story.unpaid} cancelled (unpaid)")
+    said.append(f"{name('web', story.unpaid)} cancelled (unpaid)")
     story.expected_cancels.update((shop, story.unpaid) for shop in everywhere)
 
     for shop in ("asia", "office"):
         admin.refund(shop, story.both_sides, 800, "late delivery")
-    said.append(f"asia:{story.both_sides} and office:{story.both_sides} refunded 8.00, by hand on both")
+    both = " and ".join(name(shop, story.both_sides) for shop in ("asia", "office"))
+    said.append(f"{both} refunded 8.00, by hand on both")
     _expect(story, everywhere, story.both_sides, 800)
 
     admin.refund("asia", story.unequal, 3000, "wrong size")
     admin.refund("office", story.unequal, 2000, "wrong size")
-    said.append(f"asia:{story.unequal} refunded 30.00, and by hand 20.00 on office:{story.unequal}")
+    said.append(
+        f"{name('asia', story.unequal)} refunded 30.00, and by hand 20.00 on {name('office', story.unequal)}"
+    )
     _expect(story, ("asia",), story.unequal, 3000)
     _expect(story, ("office",), story.unequal, 2000)
 
     admin.refund("office", story.from_office, 500, "goodwill")
-    said.append(f"office:{story.from_office} refunded 5.00; asia holds the buyer's money")
+    said.append(f"{name('office', story.from_office)} refunded 5.00; asia holds the buyer's money")
     _expect(story, everywhere, story.from_office, 500)
 
     total = story.sale(story.whole).total_minor
     admin.refund("asia", story.whole, total, "out of stock")
     admin.cancel("asia", story.whole, "out of stock")
-    said.append(f"asia:{story.whole} refunded {total // 100}.{total % 100:02d} in full, then cancelled")
+    said.append(f"{name('asia', story.whole)} refunded {total // 100}.{total % 100:02d} in full, then cancelled")
     _expect(story, everywhere, story.whole, total)
     story.expected_cancels.update((shop, story.whole) for shop in everywhere)
 

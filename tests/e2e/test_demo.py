@@ -1,0 +1,60 @@
+"""The README's first command, as a person would run it: a real process, real loopback shops."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ORDERSYNC = Path(sys.executable).with_name("ordersync")
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ORDERSYNC, *arguments], cwd=folder, capture_output=True, text=True, timeout=90, check=False
+    )
+
+
+@pytest.mark.parametrize("seed", ["7", "11"])
+def test_the_demo_brings_three_shops_into_agreement_and_proves_it(tmp_path: Path, seed: str) -> None:
+    shown = run(tmp_path, "demo", "--seed", seed)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert shown.stderr == ""
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    steps = [line.split()[0] for line in lines if re.match(r"[a-z]+ ", line)]
+    assert steps == ["read", "link", "happens", "read", "plan", "apply", "agree", "proof"]
+    orders = re.search(r"(\d+) orders", shown.stdout)
+    assert orders is not None
+    assert int(orders.group(1)) >= 100
+    assert "once more, to be sure: 0 changed" in shown.stdout
+    assert "done, not sent again" in shown.stdout
+    assert "1 hold left for a person" in shown.stdout
+    assert "nothing was done twice, nothing is missing" in shown.stdout
+
+
+def test_the_demo_leaves_a_folder_to_explore(tmp_path: Path) -> None:
+    run(tmp_path, "demo")
+    folder = tmp_path / "ordersync-demo"
+    held = run(folder, "holds", "show", "H-1")
+    assert held.returncode == 0, held.stderr
+    assert "ambiguous_refund" in held.stdout
+    listed = run(folder, "links", "list", "--json")
+    assert len(json.loads(listed.stdout)["links"] if "{" in listed.stdout[:1] else json.loads(listed.stdout)) == 36
+    again = run(tmp_path, "demo")
+    assert again.returncode == 0, "the folder of an earlier demo is used again"
+
+
+def test_the_demo_touches_no_folder_of_somebody_else(tmp_path: Path) -> None:
+    kept = tmp_path / "ordersync-demo" / "mine.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    refused = run(tmp_path, "demo")
+    assert refused.returncode == 2
+    assert "not empty" in refused.stderr
+    assert kept.read_text() == "mine"
+    assert list(kept.parent.iterdir()) == [kept]
