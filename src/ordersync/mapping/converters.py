@@ -70,13 +70,13 @@ def kind_of(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _wanted(what: str, value: object) -> Bad:
+def wanted(what: str, value: object) -> Bad:
     return Bad(f"{what} is promised here, but {kind_of(value)} came")
 
 
 def text(value: Any, _ctx: Context) -> str | None:
     if type(value) is not str:
-        raise _wanted("a text", value)
+        raise wanted("a text", value)
     return value or None
 
 
@@ -86,7 +86,7 @@ def text_or_integer(value: Any, _ctx: Context) -> str | None:
         return value or None
     if type(value) is int:
         return str(value)
-    raise _wanted("a text or a whole number", value)
+    raise wanted("a text or a whole number", value)
 
 
 def integer(value: Any, _ctx: Context) -> int:
@@ -96,12 +96,12 @@ def integer(value: Any, _ctx: Context) -> int:
         if value.is_finite() and abs(value.adjusted()) < 18 and value == int(value):
             return int(value)
         raise Bad("a whole number is promised here, but a fraction came")
-    raise _wanted("a whole number", value)
+    raise wanted("a whole number", value)
 
 
 def flag(value: Any, _ctx: Context) -> bool:
     if type(value) is not bool:
-        raise _wanted("true or false", value)
+        raise wanted("true or false", value)
     return value
 
 
@@ -111,7 +111,7 @@ def rfc3339(value: Any, _ctx: Context) -> datetime | None:
         return _instant(value) if value else None
     if type(value) is dict:
         return _java_instant(value)
-    raise _wanted("a date and time", value)
+    raise wanted("a date and time", value)
 
 
 @lru_cache(maxsize=1024)
@@ -127,7 +127,7 @@ def _java_instant(value: dict[str, Any]) -> datetime | None:
     if local is None or local == "":
         return None
     if type(local) is not str:
-        raise _wanted("a text", local).under("dateTime")
+        raise wanted("a text", local).under("dateTime")
     moment = _parsed(local)
     offset = value.get("offset")
     seconds = offset.get("totalSeconds") if type(offset) is dict else None
@@ -175,14 +175,14 @@ def tags(value: Any, ctx: Context) -> tuple[str, ...] | None:
     elif type(value) is str:
         value = [part.strip() for part in value.split(",")]
     if type(value) is not list:
-        raise _wanted("a list of tags", value)
+        raise wanted("a list of tags", value)
     return texts(value, ctx)
 
 
 def flat_text(value: Any, _ctx: Context) -> dict[str, str]:
     """A free-form object as text by top-level key; nested values stay JSON, nulls are left out."""
     if type(value) is not dict:
-        raise _wanted("an object", value)
+        raise wanted("an object", value)
     return {key: written(item) for key, item in value.items() if item is not None}
 
 
@@ -200,7 +200,7 @@ def written(value: Any) -> str:
 def full_name(value: Any, ctx: Context) -> str | None:
     """`first_name` and `last_name` of an object, in that order, with one space."""
     if type(value) is not dict:
-        raise _wanted("an object", value)
+        raise wanted("an object", value)
     parts = (value.get("first_name"), value.get("last_name"))
     return " ".join(part for part in (text(p, ctx) for p in parts if p is not None) if part) or None
 
@@ -224,15 +224,25 @@ def _plain(value: Decimal) -> str:
 
 def currency(value: Any, ctx: Context) -> str | None:
     """An ISO 4217 code in upper case; a code nobody knows is refused, its digits would be a guess."""
+    known: str | None = _SEEN.get(value) if type(value) is str else None
+    if known is not None:
+        return known
     if type(value) is not str:
-        raise _wanted("a currency code", value)
+        raise wanted("a currency code", value)
     if not value:
         return None
     code = value.upper()
     if code not in ctx.exponents and not _is_currency(code):
         shown = code if len(code) == 3 and code.isascii() else None
         raise Bad("this is not a currency of ISO 4217", value=shown, code="unknown_currency")
+    if code not in ctx.exponents and len(_SEEN) < _SEEN_MOST:
+        _SEEN[value] = code
     return code
+
+
+_SEEN: dict[str, str] = {}
+"""Spellings of ISO currencies met so far: an order names its currency some thirty times."""
+_SEEN_MOST = 1000
 
 
 @lru_cache(maxsize=512)
@@ -253,7 +263,7 @@ def _decimal(value: Any) -> Decimal:
         if not _NUMBER.fullmatch(value):
             raise Bad("an amount is promised here, but the text is not a plain decimal number")
         return Decimal(value)
-    raise _wanted("an amount", value)
+    raise wanted("an amount", value)
 
 
 def minor_from_major(value: Any, code: str, ctx: Context) -> int:
@@ -275,7 +285,7 @@ def _minor_of_text(value: str, code: str) -> int:
         raise Bad(str(error)) from None
 
 
-def minor_from_minor(value: Any, code: str, ctx: Context) -> int:
+def minor_from_minor(value: Any, _code: str, ctx: Context) -> int:
     """Minor units are whole: a fraction of a cent is not an amount."""
     return integer(value, ctx)
 
@@ -286,14 +296,12 @@ Amount = Callable[[Any, str, Context], int]
 def money_object(value: Any, amount: Amount, ctx: Context) -> dict[str, Any] | None:
     """{"amount", "currency" or "currency_code"} as a Money's fields; an amount always keeps its own currency."""
     if type(value) is not dict:
-        raise _wanted("an object with amount and currency", value)
+        raise wanted("an object with amount and currency", value)
     figure = value.get("amount")
     if figure is None or figure == "":
         return None
     named = value.get("currency_code") or value.get("currency")
-    if named is None:
-        raise Bad("this amount has no currency", code="no_currency")
-    code = currency(named, ctx)
+    code = None if named is None else currency(named, ctx)
     if code is None:
         raise Bad("this amount has no currency", code="no_currency")
     try:

@@ -69,10 +69,14 @@ def disagreements(order: Order, vocabularies: list[Vocabulary], *, totals_add_up
     notes = [note for vocabulary in vocabularies if (note := _word(order, vocabulary))]
     stated, listed = order.totals.refunded, order.refunded
     if stated is not None and listed is not None and not _close(stated, listed):
-        notes.append(IntegrityNote(code="refunded_differs", detail=f"the platform says {stated}, its records {listed}"))
+        notes.append(
+            IntegrityNote(code="refunded_differs", detail=f"the platform says {stated}, its records {listed}")
+        )
     captured = order.captured
     if captured is not None and listed is not None and captured < listed:
-        notes.append(IntegrityNote(code="refunded_above_captured", detail=f"captured {captured}, refunded {listed}"))
+        notes.append(
+            IntegrityNote(code="refunded_above_captured", detail=f"captured {captured}, refunded {listed}")
+        )
     named = order.platform_words.get("currency")
     if named is not None and named != order.currency:
         detail = f"the order says {named}, its amounts are in {order.currency}"

@@ -74,7 +74,9 @@ def _required(field: FieldFn, spec: Any, at: At, name: str) -> FieldFn:
             (at / "required").fail("write true or false", spec["required"])
         if spec["required"] is False:
             if name != "currency":
-                (at / "required").fail("only the order's currency may be absent, in partial rows", spec["required"])
+                (at / "required").fail(
+                    "only the order's currency may be absent, in partial rows", spec["required"]
+                )
             return field
     path = _named_path(spec)
 
@@ -117,12 +119,12 @@ def _object(target: Target, spec: Any, at: At, scope: Scope) -> FieldFn:
     path = spec.get("object")
     if not is_path(path):
         (at / "object").fail("the path of the object's node is wanted ('.' for this one)", path)
-    get = scope.reads(path) if path not in (".", "$.") and path != "." else getter(path)
-    if path != ".":
-        scope.known.discard(absolute(path, scope.base, scope.parent))
+    get = getter(path)
     inner_scope = scope.at(absolute(path, scope.base, scope.parent), scope.parent)
     assert target.model is not None
     build = compile_fields(target.model, spec, at, inner_scope, _OBJECT_KEYS)
+    if "marker" in spec and not is_path(spec["marker"]):
+        (at / "marker").fail("this is not a path", spec["marker"])
     marker = inner_scope.reads(spec["marker"]) if "marker" in spec else None
 
     def field(node: Node, ctx: Context) -> Built | None:
@@ -131,9 +133,9 @@ def _object(target: Target, spec: Any, at: At, scope: Scope) -> FieldFn:
             return None
         try:
             inner = promised_object(inner)
-            if marker is not None and not _is_set(marker(inner, ctx)):
-                return None
-            return build(inner, ctx) or None
+            if marker is None:
+                return build(inner, ctx) or None
+            return build(inner, ctx) if _is_set(marker(inner, ctx)) else None
         except Bad as bad:
             raise (bad if path == "." else bad.under(path)) from None
 
@@ -222,7 +224,7 @@ def _finish(model: type[Frozen]) -> Finish | None:
         return None
     theirs, ours = both
 
-    def finish(built: Built, ctx: Context) -> None:
+    def finish(built: Built, _ctx: Context) -> None:
         _drop_same(built, theirs, ours)
 
     return finish
@@ -249,12 +251,12 @@ def _finish_payment(built: Built, ctx: Context) -> None:
     _drop_same(built, "presentment_captured", "captured")
 
 
-def _finish_fulfillment(built: Built, ctx: Context) -> None:
+def _finish_fulfillment(built: Built, _ctx: Context) -> None:
     """Contents that were not told are unknown, not none."""
     built.setdefault("lines", None)
 
 
-def _finish_order(built: Built, ctx: Context) -> None:
+def _finish_order(built: Built, _ctx: Context) -> None:
     shown, own = built.get("presentment_totals"), built.get("totals")
     if shown is not None and own is not None:
         for name in [name for name in shown if name in own and own[name]["currency"] == shown[name]["currency"]]:

@@ -69,7 +69,7 @@ def getter(path: str) -> Getter:
 
 
 def _two(first: str, second: str) -> Getter:
-    def get(node: Node, ctx: Context) -> Any:
+    def get(node: Node, _ctx: Context) -> Any:
         inner = node.get(first)
         if inner is None:
             return None
@@ -83,7 +83,7 @@ def _two(first: str, second: str) -> Getter:
 def _deep(names: list[str]) -> Getter:
     *steps, last = names
 
-    def get(node: Node, ctx: Context) -> Any:
+    def get(node: Node, _ctx: Context) -> Any:
         for index, name in enumerate(steps):
             inner = node.get(name)
             if inner is None:

@@ -77,7 +77,7 @@ class _Strict(yaml.SafeLoader):
     """SafeLoader without YAML 1.1's surprises: `no`, `1_0` and dates are texts."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]  # untyped in types-pyyaml
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -107,7 +107,7 @@ def read(text: str, name: str) -> Document:
     except (yaml.YAMLError, ValueError, RecursionError):
         at.fail("not readable as YAML")
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # types-pyyaml leaves it untyped
+        loader.dispose()
     return _document(tree, at)
 
 
