@@ -255,7 +255,8 @@ def _wait_past(moment: datetime) -> None:
 
 
 def _step(label: str, text: str) -> None:
-    say(f"{label:<{LABEL}}{text}")
+    for line in wrapped(text, f"{label:<{LABEL}}"):
+        say(line)
 
 
 def _make_sandboxes(seed: int) -> dict[str, Any]:
