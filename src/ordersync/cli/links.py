@@ -51,7 +51,7 @@ def list_links(
     rows = [
         (
             link.link_id,
-            "held" if link.link_id in held else "to look at" if link.link_id in dirty else "settled",
+            "held" if link.link_id in held else "unsettled" if link.link_id in dirty else "settled",
             link.origin.value,
             " = ".join(run.names.of(ref) for ref in link.members),
         )

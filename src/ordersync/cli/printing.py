@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 WIDTH = 80
+NARROWEST = 6
+"""A column is never cut below this; a very long name rather makes its line longer."""
 _UNPRINTABLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
 
 
@@ -54,14 +56,17 @@ def fit(text: str, width: int) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, width: int = WIDTH) -> list[str]:
-    """Lines of a table; where the columns do not fit, the last one is cut, then the widest."""
+    """Lines of a table. Where the columns do not fit the last is cut, then the widest; the first names things
+    and stays whole."""
     texts = [[plain(value) for value in row] for row in rows]
     widths = [max([cells(name), *(cells(row[i]) for row in texts)]) for i, name in enumerate(head)]
     room = width - 2 * (len(head) - 1)
     last = len(head) - 1
     widths[last] = min(widths[last], max(cells(head[last]), 8, room - sum(widths[:last])))
     while sum(widths) > room:
-        widest = max(range(len(widths)), key=lambda i: widths[i])
+        widest = max(range(1, len(widths)), key=lambda i: widths[i], default=0)
+        if widths[widest] <= NARROWEST:
+            break
         widths[widest] -= 1
     return [_row(head, widths), *(_row(row, widths) for row in texts)] if texts else []
 

@@ -16,7 +16,6 @@ from ordersync.cli.run import JsonOption, Run, command, show_error
 from ordersync.errors import OrdersyncError
 
 if TYPE_CHECKING:
-    from ordersync.engine.linking import LinkReport
     from ordersync.engine.pull import FeedReport, PullReport
     from ordersync.engine.shops import Shop
 
@@ -43,19 +42,27 @@ def pull(
     before = {one.number for one in run.store.holds()}
     started = time.monotonic()
     results = _read_all(run, run.shops([shop] if shop else None))
+    links_before = len(run.store.links())
     linked = link_by_rules(run.store, run.config.settings.to_rules(), run.now)
+    links_made = len(run.store.links()) - links_before
     new_holds = [one.number for one in run.store.holds() if one.number not in before]
     errors = [result for result in results.values() if isinstance(result, OrdersyncError)]
     if json:
         say_json(
             {
                 "shops": [_as_json(name, result) for name, result in results.items()],
-                "links_made": len(linked.made),
+                "links_made": links_made,
                 "new_holds": new_holds,
             }
         )
     else:
-        _say_results(results, linked, new_holds, time.monotonic() - started)
+        _say_results(results, time.monotonic() - started)
+        if linked.made or linked.new_holds:
+            doubtful = f", {count(len(linked.new_holds), 'doubtful reference')} held" if linked.new_holds else ""
+            say(f"links: {links_made} new by rule, {len(linked.made)} references followed{doubtful}")
+        if new_holds:
+            more = " …" if len(new_holds) > 8 else ""
+            say(f"New holds: {', '.join(new_holds[:8])}{more}. Look: ordersync holds list")
     for error in errors:
         show_error(error, run)
     return max([error.exit_code for error in errors] + [3 if new_holds else 0])
@@ -124,9 +131,7 @@ class _Progress:
             sys.stderr.flush()
 
 
-def _say_results(
-    results: dict[str, PullReport | OrdersyncError], linked: LinkReport, new_holds: list[str], seconds: float
-) -> None:
+def _say_results(results: dict[str, PullReport | OrdersyncError], seconds: float) -> None:
     width = max(len(name) for name in results)
     for name, result in results.items():
         if isinstance(result, OrdersyncError):
@@ -136,13 +141,6 @@ def _say_results(
         extra = f", {result.parked:,} not understood (held)" if result.parked else ""
         extra += f", {result.vanished:,} gone (held)" if result.vanished else ""
         say(f"{name:<{width}}  {figures}{extra}")
-    if linked.made or linked.new_holds:
-        doubtful = f", {len(linked.new_holds)} doubtful (held)" if linked.new_holds else ""
-        say(f"links: {count(len(linked.made), 'link')} made by rule{doubtful}")
-    if new_holds:
-        say(
-            f"New holds: {', '.join(new_holds[:8])}{' …' if len(new_holds) > 8 else ''}. Look: ordersync holds list"
-        )
     say(f"Read in {seconds:.1f} s. Next: ordersync plan")
 
 

@@ -30,7 +30,7 @@ def status(run: Run, json: JsonOption = False) -> int:
         ],
         empty="no shops",
     )
-    say(f"{count(facts['links'], 'link')}, {facts['unsettled_links']} to look at (ordersync plan)")
+    say(f"{count(facts['links'], 'link')}, {facts['unsettled_links']} of them not settled (ordersync plan)")
     for write in facts["open_writes"]:
         say(f"{write['kind']} {run.names.within(write['target'])} is {write['state']}")
     opened = facts["holds"]["open"]
