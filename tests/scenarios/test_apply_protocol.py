@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.scenarios.fake_shop import FakeClock, FakeConnector, fake_shop
 
+from ordersync.connector import Receipt, RefundRequest
 from ordersync.engine.apply import Applier, ApplyReport
 from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
@@ -381,3 +382,21 @@ def test_two_writers_cannot_have_one_order_open(world: World) -> None:
     writer = Writer(world.store, SentLog(None), WIDE, at, world.clock)
     assert writer.write(world.shops["b"], other).said.startswith("not sent")
     assert world.fakes["b"].calls == []
+
+
+def test_a_receipt_that_comes_after_others_took_the_call_for_dead_still_counts(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    action = world.plan()[0]
+    fake = world.fakes["b"]
+    make_refund = fake.refund
+
+    def slow(order_id: str, request: RefundRequest, key: str) -> Receipt:
+        assert world.store.advance(key, ActionState.SENDING, ActionState.DOUBT, answer="taken for dead")
+        return make_refund(order_id, request, key)
+
+    fake.refund = slow  # type: ignore[method-assign]  # one slow call
+    world.apply()
+    stored = world.store.action(action.key)
+    assert stored is not None
+    assert stored.state is ActionState.SEEN
+    assert world.refunded("b") == [1250]

@@ -186,7 +186,11 @@ class Writer:
     def _store_answer(
         self, key: str, expect: ActionState, to: ActionState, *, answer: str, platform_ref: str | None = None
     ) -> None:
-        self.store.advance(key, expect, to, answered_at=self.clock(), answer=answer, platform_ref=platform_ref)
+        """Another process may have taken a slow call for dead and stored a doubt: a receipt outranks that."""
+        at = self.clock()
+        for state in (expect, ActionState.DOUBT) if to is ActionState.RECEIPTED else (expect,):
+            if self.store.advance(key, state, to, answered_at=at, answer=answer, platform_ref=platform_ref):
+                return
 
     def _record(self, key: str) -> ActionRecord:
         record = self.store.action(key)
