@@ -237,6 +237,8 @@ class MedusaSandbox(MedusaShop):
             field, _, rest = name.partition("[")
             if field not in _PAYMENT_PARAMS:
                 raise invalid(f"Unrecognized fields: '{field}'")
+            if field == "id" and rest.startswith("$"):
+                raise invalid("Expected type: 'string, array' for field 'id', got: '[object Object]'")
             if field in ("created_at", "updated_at"):
                 moment, operator = parse_date(text), rest.rstrip("]") or "$eq"
                 rows = [row for row in rows if _in_order(getattr(row[2], field), operator, moment)]

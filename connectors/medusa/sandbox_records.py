@@ -208,6 +208,8 @@ class Order:
     is_draft: bool = False
     first_total: Decimal = ZERO
     """`summary.original_order_total`: unreliable on the platform too."""
+    last_credit: Decimal = ZERO
+    """`summary.credit_line_total`: only what the newest version added."""
     collections: list[Collection] = field(default_factory=list)
     credit_lines: list[CreditLine] = field(default_factory=list)
     transactions: list[Transaction] = field(default_factory=list)

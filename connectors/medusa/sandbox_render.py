@@ -120,7 +120,7 @@ def _summary(order: Order) -> dict[str, Any]:
             "paid_total": paid,
             "refunded_total": back,
             "accounting_total": total,
-            "credit_line_total": credit_total(order),
+            "credit_line_total": order.last_credit,
             "transaction_total": ledger_total(order),
             "pending_difference": total - ledger_total(order),
             "current_order_total": total,

@@ -22,6 +22,10 @@ PUBLISHABLE_KEY = "pk_" + "3c" * 32
 JWT = "eyJhbGciOiJub25lIn0.c2FuZGJveA.none"
 OWN_KEY_ID = "apk_01SANDBOXORDERSYNC00000000"
 """`created_by` of what the secret key did."""
+_KEY_AS_BEARER = (
+    "A secret API key was passed as a Bearer token. Secret API keys must be sent using HTTP Basic authentication "
+    "instead (Authorization: Basic <secret-api-key>)."
+)
 _HTML_404 = "<!DOCTYPE html><html><body><pre>Cannot {method} {path}</pre></body></html>"
 
 
@@ -160,7 +164,7 @@ class MedusaShop(Sandbox):
             if value == JWT:
                 return
             if value.startswith("sk_"):
-                raise HttpError(Reply(401, {"message": "Unauthorized. Send the secret API key with Basic."}))
+                raise HttpError(Reply(401, {"message": _KEY_AS_BEARER}))
         raise HttpError(Reply(401, {"message": "Unauthorized"}))
 
     def not_found(self, request: Request) -> Reply:

@@ -143,9 +143,8 @@ class MedusaState:
         self._enter(order, "refund", refund.id, -wanted)
         collection.updated_at = now
         if wanted > owed:
-            label, code = REASONS.get(reason_id or "", ("Refund", refund.id))
-            self._credit(order, wanted - owed, label, code)
-            self._touch(order)
+            label, code = REASONS.get(reason_id or "", ("payment_collection", collection.id))
+            self._credit(order, [(wanted - owed, label, code)], by)
         return refund
 
     def void_and_pay_back(self, order: Order, by: str) -> Decimal:
@@ -184,12 +183,11 @@ class MedusaState:
             if moved:
                 # The ledger names the payment, not the refund [measured]: no join by refund id.
                 self._enter(order, "refund", payment.id, -moved)
-        if order.collections:
-            self._credit(order, back, "payment_collection", order.collections[0].id)
+        new_lines = [(back, "payment_collection", collection.id) for collection in order.collections[:1]]
         for collection in order.collections:
             collection.status, collection.updated_at = "canceled", now
         order.status, order.canceled_at = "canceled", now
-        self._touch(order)
+        self._credit(order, new_lines, by)
 
     def complete(self, order_id: str) -> None:
         order = self.order(order_id)
@@ -339,11 +337,20 @@ class MedusaState:
             # Every new version writes the credit lines anew: their ids are no key [measured].
             line.id, line.version = self.new_id("ordcl"), order.version
 
-    def _credit(self, order: Order, amount: Decimal, reference: str, reference_id: str) -> None:
+    def _credit(self, order: Order, new_lines: list[tuple[Decimal, str, str]], by: str) -> None:
+        """A new version with these credit lines; the summary counts only the newest ones [measured]."""
         if order.credit_lines:
             order.first_total = order_total(order)
-        line = CreditLine(self.new_id("ordcl"), amount, reference, reference_id, order.version + 1, self.now())
-        order.credit_lines.append(line)
+        self._touch(order)
+        order.last_credit = sum((amount for amount, _, _ in new_lines), ZERO)
+        for amount, reference, reference_id in new_lines:
+            line = CreditLine(
+                self.new_id("ordcl"), amount, reference, reference_id, order.version, order.updated_at
+            )
+            order.credit_lines.append(line)
+        if new_lines:
+            change = Change(self.new_id("ordch"), order.version, "credit_line", "confirmed", order.updated_at, by)
+            order.changes.append(change)
 
     def _enter(self, order: Order, reference: str, reference_id: str, amount: Decimal) -> None:
         row = Transaction(self.new_id("ordtrx"), amount, reference, reference_id, order.version, self.now())

@@ -39,6 +39,27 @@ _ITEM_ONLY_REAL = frozenset(
         "deleted_at",
     ]
 )
+_PARCEL_ONLY_REAL = (
+    "items",
+    "labels",
+    "provider",
+    "shipping_option",
+    "delivery_address",
+    "delivery_address_id",
+    "marked_shipped_by",
+    "created_by",
+    "deleted_at",
+)
+_LEDGER_ONLY_REAL = (
+    "return",
+    "return_id",
+    "exchange",
+    "exchange_id",
+    "claim",
+    "claim_id",
+    "version",
+    "deleted_at",
+)
 _ZERO_OFFSET = {"totalSeconds": 0}
 
 
@@ -53,31 +74,11 @@ def style_order(document: dict[str, Any]) -> dict[str, Any]:
     order["gift_card_total"] = order["gift_card_tax_total"] = 0
     order["summary"] = _summary(document)
     order["items"] = [_item(row) for row in document["items"]]
-    order["shipping_methods"] = [_keep(row, drop=("is_custom_amount",)) for row in document["shipping_methods"]]
-    order["fulfillments"] = [
-        _keep(
-            row,
-            drop=(
-                "items",
-                "labels",
-                "provider",
-                "shipping_option",
-                "delivery_address",
-                "delivery_address_id",
-                "marked_shipped_by",
-                "created_by",
-                "deleted_at",
-            ),
-        )
-        for row in document["fulfillments"]
-    ]
+    order["shipping_methods"] = [_shipping_method(row) for row in document["shipping_methods"]]
+    order["fulfillments"] = [_keep(row, drop=_PARCEL_ONLY_REAL) for row in document["fulfillments"]]
     order["payment_collections"] = [_collection(document, row) for row in document["payment_collections"]]
     order["transactions"] = [
-        {
-            **_keep(row, drop=("return", "return_id", "exchange", "exchange_id", "claim", "claim_id", "version")),
-            "metadata": {},
-        }
-        for row in document["transactions"]
+        {**_keep(row, drop=_LEDGER_ONLY_REAL), "metadata": {}} for row in document["transactions"]
     ]
     order["shipping_address"] = _address(document["shipping_address"])
     order["billing_address"] = _address(document["billing_address"])
@@ -94,11 +95,15 @@ def style_order(document: dict[str, Any]) -> dict[str, Any]:
 
 def style_payment(order: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     """A payment of `/admin/payments` in the dialect; `order` is the whole real document it belongs to."""
-    collection = next(
-        row for row in order["payment_collections"] if row["id"] == document["payment_collection_id"]
-    )
-    payment: dict[str, Any] = _java_dates(_payment(order, collection, document))
+    payment: dict[str, Any] = _java_dates(_payment(order, document))
     return payment
+
+
+def _shipping_method(row: dict[str, Any]) -> dict[str, Any]:
+    kept = _keep(row, drop=("is_custom_amount", "discount_subtotal", "deleted_at"))
+    detail = _keep(row["detail"], drop=("deleted_at", "order_id", "version"))
+    taxes = [_keep(line, drop=("data", "metadata", "deleted_at")) for line in row["tax_lines"]]
+    return {**kept, "tax_lines": taxes, "detail": {**detail, "shipping_method": {}}}
 
 
 def _summary(document: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +133,9 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
     item["item_tax_total"] = row["tax_total"]
     item["detail"] = {}
     for name in ("tax_lines", "adjustments"):
-        drop = ("data", "metadata", "deleted_at", "is_tax_inclusive", "version")
+        drop: tuple[str, ...] = ("data", "metadata", "deleted_at", "is_tax_inclusive", "version")
+        if name == "adjustments":
+            drop = (*drop, "subtotal", "total")
         item[name] = [{**_keep(line, drop=drop), "item": {}} for line in row[name]]
     return item
 
@@ -139,11 +146,11 @@ def _collection(document: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]
         "region_id": document["region_id"],
         "payment_providers": [{"id": payment["provider_id"], "is_enabled": True} for payment in row["payments"]],
         "payment_sessions": [],
-        "payments": [_payment(document, row, payment) for payment in row["payments"]],
+        "payments": [_payment(document, payment) for payment in row["payments"]],
     }
 
 
-def _payment(order: dict[str, Any], collection: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+def _payment(order: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     kept = _keep(row, drop=("payment_collection_id", "payment_session_id", "deleted_at", "metadata"))
     return {
         **kept,
@@ -156,7 +163,7 @@ def _payment(order: dict[str, Any], collection: dict[str, Any], row: dict[str, A
         "customer_id": order["customer_id"],
         "captures": [_record(capture) for capture in row["captures"]],
         "refunds": [_record(refund) for refund in row["refunds"]],
-        "payment_collection": {"id": collection["id"]},
+        "payment_collection": {},
         "payment_session": {"id": row["payment_session_id"]},
     }
 
