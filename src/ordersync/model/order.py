@@ -13,7 +13,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ordersync.model.money import Money, total
 
-
 NO_CURRENCY = "XXX"
 """ISO 4217 for "no currency": a partial list row whose currency was not loaded."""
 
