@@ -28,6 +28,7 @@ from ordersync.connector import (
     utc_text,
 )
 from ordersync.errors import (
+    BrokenAnswer,
     ConfigError,
     MappingError,
     NotFound,
@@ -85,6 +86,7 @@ class HeadlessConnector(HeadlessWrites):
     def __init__(self, shop: str, settings: HeadlessSettings) -> None:
         self.shop = shop
         self._settings = settings
+        self._books_only = settings.books_only
         self._rate = RateLimit(parse_rate(settings.rate, _DEFAULT_RATE_PER_S), burst=2)
         secret = settings.api_key.get_secret_value()
         public = settings.publishable_key.get_secret_value() if settings.publishable_key else secret
@@ -177,12 +179,16 @@ class HeadlessConnector(HeadlessWrites):
         return self._raw(order_id, answer)
 
     def fetch_many(self, order_ids: Sequence[str]) -> Sequence[RawOrder]:
-        """One request each: the platform has no list by ids. Absent orders are left out."""
+        """One request each: the platform has no list by ids.
+
+        Left out are absent orders and those that cannot be read now or ever: asked for alone, `fetch` says why.
+        An outage or a refused key is no such thing and is raised.
+        """
         found = []
         for order_id in order_ids:
             try:
                 found.append(self.fetch(order_id))
-            except NotFound:
+            except (NotFound, MappingError, BrokenAnswer):
                 continue
         return found
 

@@ -24,6 +24,7 @@ class HeadlessWrites(ABC):
     """`cancel`, `refund`, `complete`, `capture`; there is no archive on this platform."""
 
     shop: str
+    _books_only: tuple[str, ...]
 
     @property
     @abstractmethod
@@ -64,14 +65,19 @@ class HeadlessWrites(ABC):
         Units:   `amount` is an integer in the currency's smallest unit, and carries no currency: the caller has
                  compared currencies.
         Errors:  OutcomeUnknown("answer_differs") when the answer is about another amount: a used key replays its
-                 first answer whatever the body says. `payment_id` and `to` cannot be said; the platform takes the
-                 order's payment.
+                 first answer whatever the body says. `payment_id` cannot be said, the platform takes the order's
+                 payment; so `to="books"` is a promise of the caller about that payment, and refused before sending
+                 where no provider of the shop only books.
         Source:  /api-reference/admin--orders/환불-생성
         """
         if request.amount.amount_minor <= 0:
             raise self._unsayable("refund", order_id, "amount", "it takes amounts above zero")
         if request.notify_buyer:
             raise self._unsayable("refund", order_id, "notify", "it has no switch for mails to the buyer")
+        if request.to == "books" and not self._books_only:
+            raise self._unsayable(
+                "refund", order_id, "to_books", "the order's payment provider decides whether the buyer is paid"
+            )
         body = {
             "amount": request.amount.amount_minor,
             "reason": _reason(request.reason, request.token) or _DEFAULT_REASON,

@@ -130,6 +130,14 @@ def test_fetch_many_leaves_out_what_is_gone(web: HeadlessShop) -> None:
     assert [raw.order_id for raw in found] == ["ord_1002", "ord_1001"]
 
 
+def test_one_order_that_cannot_be_read_does_not_stop_the_others(web: HeadlessShop) -> None:
+    web.sandbox.state.orders["ord_1002"]["note"] = "x" * (MAX_ORDER_BYTES + 1)
+    web.sandbox.state.orders["ord_1003"]["id"] = "ord_1004"
+    web.sandbox.add_fault(Fault("empty_200", path="ord_1004", times=99))
+    found = web.connector.fetch_many([f"ord_100{place}" for place in range(1, 6)])
+    assert [raw.order_id for raw in found] == ["ord_1001", "ord_1005"]
+
+
 def test_fetch_many_does_not_take_an_outage_for_absence(web: HeadlessShop) -> None:
     web.sandbox.add_fault(Fault("500_before", times=99, path="ord_1001"))
     assert type(error_of(lambda: web.connector.fetch_many(["ord_1002", "ord_1001"]))) is Transient

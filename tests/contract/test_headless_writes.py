@@ -236,6 +236,14 @@ def test_an_answer_about_another_order_is_doubt(web: HeadlessShop) -> None:
     assert (type(error), error.code) == (OutcomeUnknown, "answer_differs")
 
 
+def test_a_refund_that_must_only_be_booked_is_refused_where_every_provider_pays(web: HeadlessShop) -> None:
+    request = RefundRequest(amount=usd(100), to="books")
+    error = error_of(lambda: web.connector.refund(PAID, request, KEY))
+    assert (type(error), error.code) == (Refused, "refund_to_books_unsupported")
+    assert web.sandbox.requests() == []
+    assert web.connect(books_only=("manual",)).refund(PAID, request, KEY).platform_ref == "ref_2001_1"
+
+
 # Idempotency-Key
 
 
