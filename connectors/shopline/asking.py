@@ -17,6 +17,30 @@ class _Count(msgspec.Struct):
     count: int
 
 
+def read_list(
+    client: ShopClient,
+    path: str,
+    params: dict[str, str | int] | None = None,
+    *,
+    operation: str,
+    order: str | None = None,
+) -> Answer:
+    """A read of something every store has. A 404 here is about the address, never about an order: Refused."""
+    try:
+        return client.read(path, params, operation=operation, order=order)
+    except NotFound as missing:
+        raise Refused(
+            missing.message,
+            code="no_such_address",
+            http_status=404,
+            shop=missing.shop,
+            order=order,
+            operation=operation,
+            request_id=missing.request_id,
+            next_step=f"correct handle and api_version of shop {client.shop}, then run: ordersync check",
+        ) from missing
+
+
 class Asking:
     """The scan's questions, as calls."""
 
@@ -33,10 +57,10 @@ class Asking:
             "sort_condition": "id:asc",
             "limit": self._page_limit,
         }
-        return split(self._client.read("orders.json", params, operation="list orders"))
+        return split(read_list(self._client, "orders.json", params, operation="list orders"))
 
     def follow(self, url: str) -> Listing:
-        return split(self._client.read(url, operation="list orders"))
+        return split(read_list(self._client, url, operation="list orders"))
 
     def count(self, first_s: int, last_s: int, status: str) -> Counted:
         """A guide only: a platform that refuses to count is not asked to."""
@@ -50,7 +74,7 @@ class Asking:
         return Counted(_counted(answer), now)
 
     def count_all(self) -> int | None:
-        return _counted(self._client.read("orders/count.json", {"status": "any"}, operation="count orders"))
+        return _counted(read_list(self._client, "orders/count.json", {"status": "any"}, operation="count orders"))
 
 
 def _counted(answer: Answer) -> int:

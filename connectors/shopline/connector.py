@@ -33,7 +33,7 @@ from ordersync.errors import (
 )
 from ordersync.http import Answer, RateLimit, ShopClient, parse_rate, safe_text
 
-from .asking import Asking, word
+from .asking import Asking, read_list, word
 from .bodies import cancel_body, error_text, refund_body, user_errors
 from .rows import Listing, Marks, marks, split
 from .scan import ChangedScan, Limits
@@ -117,7 +117,7 @@ class ShoplineConnector:
         warnings: list[str] = []
         store: dict[str, Any] = {}
         try:
-            stated = self._client.read("merchants/shop.json", operation="read the store").json()
+            stated = read_list(self._client, "merchants/shop.json", operation="read the store").json()
             store = stated["data"] if isinstance(stated, dict) and isinstance(stated.get("data"), dict) else {}
         except Unauthorized as refused:
             if refused.code != "http_403":
@@ -214,7 +214,7 @@ class ShoplineConnector:
         return found
 
     def _list(self, params: dict[str, str | int], *, operation: str, order: str | None = None) -> Answer:
-        return self._client.read("orders.json", params, operation=operation, order=order)
+        return read_list(self._client, "orders.json", params, operation=operation, order=order)
 
     # Writing: one call each, no idempotency key exists.
 

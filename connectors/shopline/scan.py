@@ -99,26 +99,23 @@ class ChangedScan:
         self._ask = ask
         self._limits = limits
         self._shop = shop
+        self._rounds_here = 0
+        """Rounds ended in this process without agreement. Not in the cursor: a later run gets its own chances."""
 
     def step(self, window: Window, cursor: str | None) -> Page:
         """The next page. Errors: what the questions raise; ConfigError for a cursor that is not ours."""
         at = self._load(cursor) if cursor else self._open(window)
-        if at is None:
-            return Page()
+        if at is None:  # the platform's clock has not reached the window yet
+            return Page(covered_until=window.since)
         return self._round_page(at, at.rounds) if at.rounds else self._piece(at)
 
     def _open(self, window: Window) -> _Position | None:
-        """Close the window by the platform's clock.
-
-        A machine whose clock is ahead would name watermarks the platform has not reached; what it is ahead by now
-        is taken back at the lower end.
-        """
+        """Close the window by the platform's clock: what it has not reached yet is left to the next pass."""
         now = datetime.now(UTC)
         first = max((window.since or FIRST_DAY) - self._limits.overlap, FIRST_DAY)
         last = window.until or now
         counted = self._ask.count(_second(first), _second(last), "any")
         platform_now = counted.platform_now or now
-        first = max(first - max(last - platform_now, timedelta(0)), FIRST_DAY)
         last = min(last, platform_now - self._limits.lag)
         low, high = _second(first), _second(last)
         if high < low:
@@ -237,8 +234,12 @@ class ChangedScan:
         if only_page or this == rounds.before:
             # The density of such a second says nothing about its neighbours: go on as after an empty piece.
             at.rows, at.seconds = 0.0, 0.0
+            self._rounds_here = 0
             self._done(at, max(at.low, at.top - 1), 0)
-        elif rounds.number >= _MOST_ROUNDS:
+            return _page(at, found)
+        self._rounds_here += 1
+        if self._rounds_here >= _MOST_ROUNDS:
+            self._rounds_here = 0
             raise Transient(
                 f"the orders of one second were paged through {_MOST_ROUNDS} times and differed each time",
                 code="rows_keep_moving",
@@ -246,8 +247,7 @@ class ChangedScan:
                 operation="list orders",
                 next_step="run the same command again when the shop is quieter",
             )
-        else:
-            at.rounds = _Rounds(number=rounds.number + 1, before=this)
+        at.rounds = _Rounds(number=rounds.number + 1, before=this)
         return _page(at, found)
 
     def _circling(self, *, repeated: bool) -> BrokenAnswer:
@@ -285,6 +285,7 @@ def _page(at: _Position, found: Listing) -> Page:
         next_cursor=_text(at) if at.passes else None,
         total=at.total,
         unreadable=tuple(row.sentence for row in found.unreadable),
+        covered_until=None if at.passes else datetime.fromtimestamp(at.high, UTC),
     )
 
 
