@@ -64,6 +64,7 @@ _STYLE_SEMANTICS = _SEMANTICS.model_copy(update={"records_cancel": False, "recor
 _STYLE_FEED = Feed(
     name="orders",
     catches="every listed order, each pass from the start: the description states no filter",
+    complete=True,
     by_watermark=False,
 )
 _OPEN = ("pending", "requested")
@@ -79,6 +80,7 @@ class MedusaConnector:
         Feed(
             name="orders",
             catches="placed, converted, edited, refunded, fulfilled, returned, cancelled, completed, archived orders",
+            complete=True,
         ),
         Feed(
             name="payments",

@@ -15,11 +15,12 @@ import msgspec
 from ordersync_connectors.medusa.rows import Listing, Row, raw_orders, read_list
 
 from ordersync.connector import Page, Window
-from ordersync.errors import UsageError
+from ordersync.errors import ConfigError
 from ordersync.http import Answer
 
 MAX_PASSES = 5
 """Over one instant, and steps back in a moving list, before the platform is said to move too fast."""
+_ABOUT_NOW = timedelta(minutes=15)
 _UNKNOWN = -1
 _MOVED = -2
 Ask = Callable[[Sequence[tuple[str, str | int]]], Answer]
@@ -69,7 +70,7 @@ class UpdatedWalk:
         self._name = name
         self._fields = fields
         self._limit = limit
-        self._until = window.until
+        self._window = window
         self._since = _text(window.since) if window.since else ""
 
     def page(self, cursor: str | None) -> Page:
@@ -88,11 +89,12 @@ class UpdatedWalk:
             # The last row of the page before had moved to the end as it was read, and took the edge along: rows
             # between would be lost. Rows only ever move to the end, so there cannot be fewer from an edge on.
             return self._from_edge(_Cursor(edge=at.edge_before, seen=at.seen_before))
-        total = listing.count if first and self._until is None else None
+        end = _end_of(self._window, answer)
+        total = listing.count if first and end is None else None
         got = len(listing.rows) + listing.broken
         dated = [row for row in listing.rows if row.updated_at]
         more = listing.count > got if listing.count is not None else got >= self._limit
-        if not more or (dated and self._is_past(dated[-1])):
+        if not more or (dated and end is not None and _moved(dated[-1]) > end):
             return self._give(answer, listing, at.seen, None, total)
         if not dated:
             raise answer.broken("a page without a dated row is not the end", code="empty_page")
@@ -150,26 +152,38 @@ class UpdatedWalk:
         if any(before > after for before, after in pairwise(stamps)):
             raise answer.broken("the platform ignored order=updated_at", code="order_ignored")
 
-    def _is_past(self, row: Row) -> bool:
-        return bool(self._until and row.updated_at and row.updated_at > self._until)
-
     def _give(
         self, answer: Answer, listing: Listing, seen: Sequence[str], follow: _Cursor | None, total: int | None
     ) -> Page:
         cursor = None if follow is None else msgspec.json.encode(follow).decode()
         already = frozenset(seen)
-        rows = [row for row in listing.rows if not self._is_past(row) and row.key not in already]
+        end = _end_of(self._window, answer)
+        rows = [
+            row
+            for row in listing.rows
+            if row.key not in already and (end is None or row.updated_at is None or row.updated_at <= end)
+        ]
+        covered = _covered_until(self._window, answer) if follow is None else None
         lost = [f"{listing.broken} listed {self._name} could not be read"] if listing.broken else []
         if self._name == "orders":
             orders, unreadable = raw_orders(rows, answer.sent_at)
-            return Page(orders=orders, next_cursor=cursor, total=total, unreadable=(*lost, *unreadable))
+            return Page(
+                orders=orders,
+                next_cursor=cursor,
+                total=total,
+                unreadable=(*lost, *unreadable),
+                covered_until=covered,
+            )
         owners = tuple(dict.fromkeys(row.order_id for row in rows if row.order_id))
+        # A payment whose collection has no order is a checkout that was never finished.
         lost += [
             f"payment {row.row_id or 'without an id'} does not say which order it is for"
             for row in rows
-            if not row.order_id
+            if not row.owner_told
         ]
-        return Page(next_cursor=cursor, seen_ids=owners, total=total, unreadable=tuple(lost))
+        return Page(
+            next_cursor=cursor, seen_ids=owners, total=total, unreadable=tuple(lost), covered_until=covered
+        )
 
 
 class OffsetWalk:
@@ -212,12 +226,12 @@ class OffsetWalk:
 
     def _give(self, answer: Answer, listing: Listing, rows: Sequence[Row], follow: _Offset | None) -> Page:
         cursor = None if follow is None else msgspec.json.encode(follow).decode()
-        since, until = self._window.since, self._window.until
+        since, end = self._window.since, _end_of(self._window, answer)
         inside = [
             row
             for row in rows
             if row.moved_at is None
-            or ((since is None or row.moved_at >= since) and (until is None or row.moved_at <= until))
+            or ((since is None or row.moved_at >= since) and (end is None or row.moved_at <= end))
         ]
         orders, unreadable = raw_orders(inside, answer.sent_at)
         if listing.broken:
@@ -230,9 +244,32 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _stamp(row: Row) -> str:
+def _moved(row: Row) -> datetime:
     assert row.updated_at is not None
-    return _text(row.updated_at)
+    return row.updated_at
+
+
+def _stamp(row: Row) -> str:
+    return _text(_moved(row))
+
+
+def _platform_now(answer: Answer) -> datetime:
+    """The platform's clock, to the second below; ours where it tells none."""
+    return answer.sent_at + timedelta(seconds=answer.clock_skew_s or 0)
+
+
+def _end_of(window: Window, answer: Answer) -> datetime | None:
+    """Where to stop. A window that ends about now ends at the platform's now, whatever our clock says: the newest
+    rows must not wait for clocks to agree."""
+    if window.until is None or window.until > _platform_now(answer) - _ABOUT_NOW:
+        return None
+    return window.until
+
+
+def _covered_until(window: Window, answer: Answer) -> datetime | None:
+    """Where the next pass may start: not later than the platform's own clock."""
+    now = _platform_now(answer)
+    return now if window.until is not None and now < window.until else None
 
 
 def _all_seen(at: _Cursor, rows: Sequence[Row]) -> list[str]:
@@ -243,7 +280,7 @@ def _decode(cursor: str, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(cursor, type=kind)
     except msgspec.DecodeError as bad:
-        raise UsageError(
+        raise ConfigError(
             "the stored position of this feed is not one of this connector",
             code="bad_cursor",
             next_step="start the feed again from its beginning",

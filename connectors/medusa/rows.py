@@ -75,6 +75,8 @@ class Row(msgspec.Struct, frozen=True):
     whole: bool
     order_id: str | None
     """Of a payment: the order it belongs to, where the row says."""
+    owner_told: bool
+    """Of a payment: the row shows its collection or order, even if that has no order."""
 
     @property
     def key(self) -> str:
@@ -124,6 +126,7 @@ def _row(payload: bytes) -> Row | None:
         moved_at=updated_at or read_date(head.created_at),
         whole=all(getattr(head, name) is not msgspec.UNSET for name in WHOLE_ORDER),
         order_id=order_id if isinstance(order_id, str) and order_id else None,
+        owner_told=bool(collection) or isinstance(order_id, str),
     )
 
 

@@ -14,7 +14,9 @@ from ordersync_connectors.medusa import MedusaConnector
 from ordersync_connectors.medusa.sandbox import JWT, SECRET_KEY, MedusaSandbox
 from ordersync_connectors.medusa.sandbox_records import Order
 from ordersync_connectors.medusa.settings import MedusaSettings
+from tests.contract.common import pull_all
 
+from ordersync.connector import Window
 from ordersync.testing.sales import SaleLine, SaleSpec
 from ordersync.testing.sandbox import Request, SandboxServer
 
@@ -49,6 +51,11 @@ class MedusaShop:
                 paid=paid,
             )
         )
+
+    def to_look_at(self, window: Window) -> set[str]:
+        """Orders the payments feed says to look at, over a whole pass."""
+        pages = pull_all(self.connector, "payments", window).pages
+        return {order_id for page in pages for order_id in page.seen_ids}
 
     def same_instant(self, count: int, moment: datetime = NOW) -> set[str]:
         """So many orders whose `updated_at` is one and the same; their ids."""
