@@ -27,7 +27,7 @@ def derive_states(payload: Node) -> Node:
         shaped["payment_collections"] = [
             _collection(one, f"payment_collections[{n}]", notes) for n, one in enumerate(collections)
         ]
-        currencies = {one.get("currency_code") for one in collections} - {None, ""}
+        currencies = {code for one in collections if isinstance(code := one.get("currency_code"), str) and code}
         if len(currencies) == 1:
             shaped["_currency"] = currencies.pop()
         first = _first_charged(payload, collections)

@@ -59,14 +59,18 @@ def _transactions(refund: dict[str, Any], path: str) -> list[dict[str, Any]]:
         )
     found = first or refund.get("transactions_v2") or []
     if not isinstance(found, list) or not all(isinstance(move, dict) for move in found):
-        raise MappingError("a list of objects is promised here", path=f"{path}.transactions", code="unexpected_value")
+        raise MappingError(
+            "a list of objects is promised here", path=f"{path}.transactions", code="unexpected_value"
+        )
     moves = [move for move in found if move.get("kind") == "refund"]
     return sorted(moves, key=lambda move: (str(move.get("created_at")), str(move.get("channel_refund_id"))))
 
 
 def _restock(refund: dict[str, Any]) -> bool | None:
     """True when any line went back to stock; None when no line says."""
-    lines = refund.get("refund_line_items") or []
+    lines = refund.get("refund_line_items")
+    if not isinstance(lines, list):
+        return None
     kinds = [line.get("restock_type") for line in lines if isinstance(line, dict)]
     said = [kind for kind in kinds if kind]
     return any(kind in _RESTOCKED for kind in said) if said else None

@@ -18,6 +18,7 @@ from ordersync.model import iso_exponent, minor_units
 
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
+_WORD = re.compile(r"\w[\w.-]{0,39}")
 _WIDEST_OFFSET_S = 18 * 3600
 
 
@@ -68,6 +69,11 @@ def kind_of(value: object) -> str:
     if isinstance(value, str):
         return "a text"
     return "a list" if isinstance(value, list) else "an object"
+
+
+def shown_word(text: str) -> str | None:
+    """`text` where it can only be a platform's word or id: no spaces, no e-mail, no phone number."""
+    return text if _WORD.fullmatch(text) and not text.isdigit() else None
 
 
 def wanted(what: str, value: object) -> Bad:

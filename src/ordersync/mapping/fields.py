@@ -17,6 +17,7 @@ from ordersync.mapping.converters import (
     Bad,
     Context,
     kind_of,
+    shown_word,
     text,
     wanted,
     written,
@@ -213,7 +214,7 @@ def _sum(spec: dict[str, Any], target: Target, at: At, scope: Scope) -> FieldFn:
         if found is None:
             return None
         total, code = 0, own_currency(node, ctx) if own_currency else None
-        for index, item in enumerate(promised_list(found)):
+        for index, item in enumerate(promised_list(found, listed)):
             try:
                 inner = promised_object(item)
                 if not (picks(inner, ctx) and same_id(node, inner, ctx)):
@@ -261,7 +262,7 @@ def _join(spec: dict[str, Any], target: Target, at: At, scope: Scope) -> FieldFn
     same_id = _same_id(spec["by"], at / "by", scope, inner_scope)
 
     def field(node: Node, ctx: Context) -> Any:
-        for index, item in enumerate(promised_list(elements(node, ctx) or [])):
+        for index, item in enumerate(promised_list(elements(node, ctx) or [], listed)):
             try:
                 inner = promised_object(item)
                 if same_id(node, inner, ctx):
@@ -288,7 +289,7 @@ def _pairs(spec: dict[str, Any], target: Target, at: At, scope: Scope) -> FieldF
         if found is None:
             return None
         words: dict[str, str] = {}
-        for index, item in enumerate(promised_list(found)):
+        for index, item in enumerate(promised_list(found, listed)):
             try:
                 inner = promised_object(item)
                 name, value = name_of(inner, ctx), value_of(inner, ctx)
@@ -379,7 +380,7 @@ def _table(spec: dict[str, Any], target: Target, at: At, scope: Scope) -> Callab
 
 def unknown_word(table: Table, word: str, ctx: Context) -> None:
     """Bad for a deciding table, a note for a describing one."""
-    shown = word if len(word) <= 40 and word.isprintable() else None
+    shown = shown_word(word)
     if table.decides:
         raise Bad(f"the table {table.name!r} does not know this word", value=shown, code="unknown_word")
     ctx.note("unknown_word", f"{table.name}: {shown or 'a word'} is not in the table")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ordersync.mapping.converters import Context
+from ordersync.mapping.converters import Bad, Context, shown_word
 from ordersync.mapping.fields import FieldFn, Scope, compile_field, unknown_word
 from ordersync.mapping.paths import Node
 from ordersync.mapping.schema import At, Table, section
@@ -30,14 +30,19 @@ class Vocabulary(NamedTuple):
     """One of the platform's words and what each of its values means on our axis."""
 
     axis: str
+    path: str
     word: FieldFn
     table: Table
 
     def check(self, payload: Node, ctx: Context) -> None:
         """Bad for a word that decides and is unknown, a note for one that describes."""
         word = self.word(payload, ctx)
-        if word is not None and word not in self.table.words:
+        if word is None or word in self.table.words:
+            return
+        try:
             unknown_word(self.table, word, ctx)
+        except Bad as bad:
+            raise bad.under(self.path) from None
 
 
 def compile_vocabularies(
@@ -60,7 +65,8 @@ def compile_vocabularies(
                     (at / axis / "table").fail(f"{table.name}: {word!r} means no {axis} of ours", meaning)
         scope.used_tables.add(table.name)
         plain = {key: value for key, value in spec.items() if key != "table"}
-        found.append(Vocabulary(axis, compile_field(plain, Target("text"), at / axis, scope), table))
+        word_of = compile_field(plain, Target("text"), at / axis, scope)
+        found.append(Vocabulary(axis, spec["path"], word_of, table))
     return found
 
 
@@ -79,7 +85,7 @@ def disagreements(order: Order, vocabularies: list[Vocabulary], *, totals_add_up
         )
     named = order.platform_words.get("currency")
     if named is not None and named != order.currency:
-        detail = f"the order says {named}, its amounts are in {order.currency}"
+        detail = f"the order says {shown_word(named) or 'something else'}, its amounts are in {order.currency}"
         notes.append(IntegrityNote(code="currency_differs", detail=detail))
     if totals_add_up and not _adds_up(order):
         detail = f"the parts do not add up to the total of {order.totals.total}"

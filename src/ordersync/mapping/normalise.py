@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from ordersync.model import NO_CURRENCY, Order
 ShapeFn = Callable[[dict[str, Any]], dict[str, Any]]
 """One connector's pure payload -> payload; it may add keys that begin with `_` and a list `_notes`."""
 
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -254,4 +256,4 @@ def _reaches(node: Any, path: str) -> bool:
 
 def _id_of(payload: dict[str, Any] | None) -> str | None:
     found = payload.get("id") if payload else None
-    return found if isinstance(found, str) and 0 < len(found) <= 80 and found.isprintable() else None
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None

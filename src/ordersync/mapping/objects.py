@@ -188,11 +188,7 @@ def _walk(levels: list[str], one: Callable[[Any, Context, Node, list[Built]], bo
         items = getters[level](node, ctx)
         if items is None:
             return False
-        try:
-            items = promised_list(items)
-        except Bad as bad:
-            raise bad.under(levels[level]) from None
-        for index, item in enumerate(items):
+        for index, item in enumerate(promised_list(items, levels[level])):
             try:
                 if level == last:
                     whole = one(item, ctx, node, found)

@@ -41,10 +41,10 @@ def promised_object(node: object) -> Node:
     raise Bad(f"an object is promised here, but {kind_of(node)} came")
 
 
-def promised_list(node: object) -> list[Any]:
+def promised_list(node: object, path: str) -> list[Any]:
     if type(node) is list:
         return node
-    raise Bad(f"a list is promised here, but {kind_of(node)} came")
+    raise Bad(f"a list is promised here, but {kind_of(node)} came", path=path)
 
 
 def getter(path: str) -> Getter:
@@ -108,7 +108,7 @@ def _collector(path: str) -> Getter:
         if found is None:
             return None
         result: list[Any] = []
-        for index, item in enumerate(promised_list(found)):
+        for index, item in enumerate(promised_list(found, head)):
             if item is None:
                 continue
             try:

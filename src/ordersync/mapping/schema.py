@@ -97,17 +97,14 @@ _Strict.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^(?:<<)$"),
 def read(text: str, name: str) -> Document:
     """Parse and check the outer form. ConfigError."""
     at = At(name)
-    loader = _Strict(text)
     try:
-        tree = loader.get_single_data()
+        tree = yaml.load(text, _Strict)  # noqa: S506 - _Strict is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" in line {mark.line + 1}" if mark else ""
         at.fail(f"not readable as YAML{line}: {error.problem or error.context}")
     except (yaml.YAMLError, ValueError, RecursionError):
         at.fail("not readable as YAML")
-    finally:
-        loader.dispose()
     return _document(tree, at)
 
 
