@@ -298,6 +298,33 @@ def test_a_dialect_that_repeats_its_first_page_is_an_error_and_not_the_end() -> 
         assert (type(error), error.code) == (BrokenAnswer, "repeated_page")
 
 
+def test_rows_that_vanish_from_the_dialects_list_hide_nobody() -> None:
+    """What was read slides forward, the last row read included: the walk steps back."""
+    with medusa_shop("style") as shop:
+        ids = sorted(shop.sandbox.seed_orders(17), reverse=True)
+        first = shop.connector.pull("orders", Window(), None)
+        assert [order.order_id for order in first.orders] == ids[:5]
+        for order_id in ids[2:5]:
+            del shop.sandbox.state.orders[order_id]
+        assert set(pull_all(shop.connector, "orders", cursor=first.next_cursor).ids) >= set(ids[5:])
+
+
+def test_a_dialect_whose_list_never_holds_still_is_an_error() -> None:
+    with medusa_shop("style") as shop:
+        shop.sandbox.seed_orders(31)
+        dispatch = shop.sandbox._dispatch
+
+        def drop_the_last(request: Request) -> Reply:
+            reply = dispatch(request)
+            del shop.sandbox.state.orders[reply.body[-1]["id"]]
+            shop.sale(len(shop.sandbox.log))
+            return reply
+
+        shop.sandbox._dispatch = drop_the_last  # type: ignore[method-assign]  # a list in constant motion
+        error = error_of(lambda: pull_all(shop.connector, "orders"))
+        assert (type(error), error.code) == (BrokenAnswer, "list_moved")
+
+
 # poison
 
 
