@@ -68,12 +68,13 @@ def places(node: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("platform", SUBJECTS)
 def test_any_field_may_be_anything_and_nothing_but_a_mapping_error_comes_out(platform: str) -> None:
-    """Every value of an order in turn becomes each odd value. Refusals name a path and show no text of ours."""
+    """Every value of an order in turn becomes a third of the odd values; neighbours get the other thirds.
+    Refusals name a path and show no text of ours."""
     order = order_of(platform)
     refusals = 0
-    for container, key in list(places(order)):
+    for turn, (container, key) in enumerate(list(places(order))):
         kept = container[key]
-        for odd in ODD:
+        for odd in ODD[turn % 3 :: 3]:
             container[key] = odd
             error = attempt(platform, order)
             if error is not None:
@@ -82,7 +83,7 @@ def test_any_field_may_be_anything_and_nothing_but_a_mapping_error_comes_out(pla
                 assert CANARY not in " ".join(error.fields().values()), str(error)
                 assert "9" * 100 not in str(error)
         container[key] = kept
-    assert refusals > 200, "most fields are checked, or the walk went nowhere"
+    assert refusals > 100, "most fields are checked, or the walk went nowhere"
 
 
 @pytest.mark.parametrize("platform", SUBJECTS)

@@ -181,6 +181,20 @@ def test_amounts_of_a_collection_are_not_spread_over_several_payments() -> None:
     assert found.captured is None
 
 
+@pytest.mark.parametrize("gone", ["provider_id", "currency_code", "amount", "captures"])
+def test_payments_without_what_tells_their_purse_or_money_are_not_loaded(gone: str) -> None:
+    [order] = orders_in(HERE / "medusa" / "order_eur_partial_refund.json", "medusa")
+    order = copy.deepcopy(order)
+    box = order["payment_collections"][0]
+    del box["payments"][0][gone]
+    if gone == "captures":
+        del box["captured_amount"]
+    found = mapping("medusa").normalise(order, PROFILE)
+    assert found.payments is None
+    assert found.payment_status == "unknown"
+    assert str(found.refunded) == "10.50 EUR", "refund records are still there"
+
+
 def test_an_amount_that_disagrees_with_its_captures_is_noted() -> None:
     order = medusa({"captures": captures(100), "captured_amount": 90, "refunds": []})
     assert str(order.captured) == "100.00 USD"
