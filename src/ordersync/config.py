@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from ordersync.connector import WRITE_CALLS, ShopSettings, load
 from ordersync.errors import ConfigError
+from ordersync.http import parse_rate
 from ordersync.secrets_text import Substitution, read_dotenv
 from ordersync.settings import KindSettings, PolicySettings, Settings, parse_duration
 from ordersync.yaml_text import KeyPath, YamlText, parse_yaml
@@ -146,6 +147,11 @@ def _shops(block: Any, problems: _Problems) -> dict[str, ShopSettings]:
                     values = {**values, key: parse_duration(values[key])}
                 except ValueError as wrong_text:
                     problems.add((*path, key), str(wrong_text))
+        if isinstance(values.get("rate"), str):
+            try:
+                parse_rate(values["rate"], 1.0)
+            except ConfigError as no_rate:
+                problems.add((*path, "rate"), no_rate.message, no_rate.next_step)
         for word in values.get("allow") or ():
             if word not in (*WRITE_CALLS, *ALLOW_GROUPS):
                 known = ", ".join((*WRITE_CALLS, *ALLOW_GROUPS))

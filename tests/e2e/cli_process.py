@@ -1,7 +1,12 @@
-"""The real `ordersync` executable in a process of its own, and a sandbox it can talk to. Everything is bounded."""
+"""The `ordersync` command line, and a sandbox in a process of its own that it can talk to. Everything is bounded.
+
+`Cli.real` starts the installed executable, about a second each; `Cli(...)` runs the same command in this process,
+so that hundreds of them stay affordable.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
@@ -10,7 +15,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,26 +54,60 @@ class Cli:
     secrets: frozenset[str] = frozenset()
     environ: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str, timeout_s: float = 60) -> Ended:
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("ORDERSYNC_")}
-        if self.config is not None:
-            environ["ORDERSYNC_CONFIG"] = str(self.config)
+    def real(self, *arguments: str, timeout_s: float = 90) -> Ended:
+        """The installed executable as a process."""
         done = subprocess.run(
             [str(EXECUTABLE), *arguments],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             cwd=self.folder,
-            env={**environ, "COLUMNS": "80", **self.environ},
+            env=self._environ(),
             timeout=timeout_s,
             check=False,
         )
-        for stream in (done.stdout, done.stderr):
+        return self._checked(done.returncode, done.stdout, done.stderr)
+
+    def __call__(self, *arguments: str) -> Ended:
+        """The same command in this process."""
+        from ordersync.cli import main  # noqa: F401  # hangs every command on the tree
+        from ordersync.cli.app import app
+
+        out, err = io.StringIO(), io.StringIO()
+        here, stdin, environ = Path.cwd(), sys.stdin, dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self._environ())
+        os.chdir(self.folder or here)
+        try:
+            with open(os.devnull) as nothing, redirect_stdout(out), redirect_stderr(err):  # noqa: PTH123  # a device
+                sys.stdin = nothing
+                try:
+                    app(list(arguments), prog_name="ordersync")
+                    code: object = 0
+                except SystemExit as ended:
+                    code = ended.code
+        finally:
+            sys.stdin = stdin
+            os.chdir(here)
+            os.environ.clear()
+            os.environ.update(environ)
+        return self._checked(code, out.getvalue(), err.getvalue())
+
+    def _environ(self) -> dict[str, str]:
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("ORDERSYNC_")}
+        if self.config is not None:
+            environ["ORDERSYNC_CONFIG"] = str(self.config)
+        return {**environ, "COLUMNS": "80", **self.environ}
+
+    def _checked(self, code: object, out: str, err: str) -> Ended:
+        for stream in (out, err):
             assert "Traceback" not in stream, stream
             for secret in self.secrets:
                 assert secret not in stream, "a secret was printed"
-        assert done.returncode in (0, 1, 2, 3), f"exit {done.returncode}: {done.stderr}"
-        return Ended(done.returncode, done.stdout, done.stderr)
+        assert code in (0, 1, 2, 3), f"exit {code}: {err}"
+        assert isinstance(code, int)
+        assert "fault in ordersync" not in err, err
+        return Ended(code, out, err)
 
     def ok(self, *arguments: str) -> Ended:
         ended = self(*arguments)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ordersync.cli.printing import cells, plain, say, wrapped
-from ordersync.log import EMAIL, HIDDEN
+from ordersync.log import hide_emails
 from ordersync.model import Money, Order
 
 BUYER_KEYS = ("buyer", "shipping_address", "billing_address", "note")
@@ -128,13 +128,13 @@ def _when(moment: datetime | None) -> str:
 
 def _text(value: str | None, buyer: bool) -> str:
     shown = plain(value or "")
-    return shown if buyer else EMAIL.sub(HIDDEN, shown)
+    return shown if buyer else hide_emails(shown)
 
 
 def _without_addresses(value: Any) -> Any:
     """The same JSON value, e-mail addresses inside any of its texts hidden."""
     if isinstance(value, str):
-        return EMAIL.sub(HIDDEN, value)
+        return hide_emails(value)
     if isinstance(value, list):
         return [_without_addresses(item) for item in value]
     if isinstance(value, dict):
