@@ -157,6 +157,12 @@ tables:
     assert order_of("", {}, lists).refunds is None
 
 
+def test_an_optional_field_may_be_required_by_the_file() -> None:
+    fields = "  number: {path: name, required: true}"
+    assert order_of(fields, {"name": "A-1"}).number == "A-1"
+    assert refused(fields, {}).path == "name"
+
+
 # --- presentment, purses, not loaded ------------------------------------------------------------------------------
 
 PAYMENTS = """

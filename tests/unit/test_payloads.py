@@ -13,6 +13,7 @@ from tests.payloads.corpus import (
     PROFILE,
     RECORDED,
     SAMPLES,
+    SHARED,
     canonical_of,
     expected_file,
     mapping,
@@ -21,6 +22,7 @@ from tests.payloads.corpus import (
     sample_orders,
 )
 
+from ordersync.errors import MappingError
 from ordersync.mapping import decode, encode
 
 PAYLOADS = payload_files()
@@ -91,6 +93,21 @@ def test_no_field_of_any_shared_sample_is_neither_mapped_ignored_nor_secret() ->
         (name, path) for name, platform, order in sample_orders() for path in mapping(platform).unmapped(order)
     }
     assert unmapped == set()
+
+
+def test_no_field_of_the_dialects_own_example_is_neither_mapped_ignored_nor_secret() -> None:
+    """The vendor page of the Medusa-style API holds one order with every field and no values."""
+    pages = sorted((SHARED / "seeds").glob("004_*.txt"))
+    if not pages:
+        pytest.skip("the vendor pages are not beside this repository")
+    text = pages[0].read_text(encoding="utf-8")
+    example, _ = json.JSONDecoder().raw_decode(text[text.index("{\n") :])
+    style = mapping("medusa_style")
+    assert style.recognises(example)
+    assert "payment_collections" in example
+    assert style.unmapped(example) == []
+    with pytest.raises(MappingError, match="id: this is required and is missing"):
+        style.normalise(example, PROFILE)
 
 
 @needs_samples

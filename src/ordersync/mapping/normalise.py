@@ -84,8 +84,13 @@ class Mapping:
             document.at / "order.platform_words",
             scope,
         )
-        specs = {**document.order, **document.lists}
-        self._build = compile_fields(Order, specs, document.at / "order", scope)
+        self._build = compile_fields(
+            Order,
+            {**document.order, **document.lists},
+            document.at / "order",
+            scope,
+            apart={name: document.at / name for name in document.lists},
+        )
         unused = sorted(set(document.tables) - scope.used_tables)
         if unused:
             (document.at / "tables").fail("no field uses this table", unused[0])

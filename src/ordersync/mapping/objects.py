@@ -28,9 +28,15 @@ _COUNTS_AS_CAPTURED = (PaymentState.COMPLETED.value, PaymentState.REFUNDED.value
 
 
 def compile_fields(
-    model: type[Frozen], specs: dict[str, Any], at: At, scope: Scope, keys: tuple[str, ...] = ()
+    model: type[Frozen],
+    specs: dict[str, Any],
+    at: At,
+    scope: Scope,
+    keys: tuple[str, ...] = (),
+    apart: dict[str, At] | None = None,
 ) -> Callable[[Node, Context], Built]:
-    """The function that builds one `model` from a node; `keys` are the section's own words."""
+    """The function that builds one `model` from a node; `keys` are the section's own words, `apart` the places of
+    fields that the file keeps in sections of their own."""
     wanted = targets(model)
     fields: list[tuple[str, FieldFn]] = []
     for name, spec in specs.items():
@@ -38,7 +44,8 @@ def compile_fields(
             continue
         if name not in wanted:
             at.fail(f"{model.__name__} has no field {name!r} a mapping can fill; it has: {', '.join(wanted)}")
-        fields.append((name, _member(name, spec, wanted[name], at / name, scope)))
+        place = apart[name] if apart and name in apart else at / name
+        fields.append((name, _member(name, spec, wanted[name], place, scope)))
     missing = [name for name, target in wanted.items() if target.required and name not in specs]
     if missing:
         at.fail(f"required and not given: {', '.join(missing)}")
@@ -65,7 +72,8 @@ def _member(name: str, spec: Any, target: Target, at: At, scope: Scope) -> Field
     if name == "platform_words":
         return _raw_words(section(spec, at), at, scope)
     field = compile_field(spec, target, at, scope)
-    return _required(field, spec, at, name) if target.required else field
+    says = isinstance(spec, dict) and "required" in spec
+    return _required(field, spec, at, name) if target.required or says else field
 
 
 def _required(field: FieldFn, spec: Any, at: At, name: str) -> FieldFn:

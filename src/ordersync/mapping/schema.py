@@ -115,6 +115,9 @@ def _document(tree: object, at: At) -> Document:
     shape = section(top.get("shape") or {}, at / "shape", allowed=("name", "reads"))
     if "order" not in top:
         at.fail("the section `order` is missing")
+    inside = next((name for name in LISTS if name in section(top["order"], at / "order")), None)
+    if inside is not None:
+        (at / "order").fail(f"{inside} is a section of its own, beside `order`")
     add_up = top.get("totals_add_up", False)
     if not isinstance(add_up, bool):
         (at / "totals_add_up").fail("write true or false", add_up)
