@@ -71,6 +71,7 @@ class ShoplineConnector:
         cancel_restocks="on_request",
         idempotency_key_life=None,
         refund_names_payment=True,
+        refund_can_only_mark=True,
         refund_token_field="note",  # noqa: S106  # the name of a field
         cancel_token_field="cancel_reason",  # noqa: S106  # the name of a field
         records_cancel=True,

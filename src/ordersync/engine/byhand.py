@@ -136,9 +136,14 @@ def _purse(member: Member, wish: Wish) -> tuple[str | None, Purse | None]:
             code="no_payment",
         )
     purse = chosen[0].purse
-    if wish.to_books is not None:
-        purse = Purse.BOOKS if wish.to_books else Purse.GATEWAY
-    return chosen[0].id, purse
+    wanted = {None: purse, True: Purse.BOOKS, False: Purse.GATEWAY}[wish.to_books]
+    if wanted is not purse and not member.semantics.refund_can_only_mark:
+        raise UsageError(
+            f"on {member.ref.shop} the payment decides whether a refund pays the buyer, and this one is {purse}",
+            code="purse_cannot_be_chosen",
+            next_step="leave out --to, or correct books_only: of the shop if the payment is not what it seems",
+        )
+    return chosen[0].id, wanted
 
 
 def _check_refund(store: Store, member: Member, wish: Wish) -> None:

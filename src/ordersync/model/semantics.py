@@ -14,6 +14,8 @@ class Semantics(Frozen):
     idempotency_key_life: timedelta | None = None
     refund_names_payment: bool = False
     """A refund must name the payment it is taken from."""
+    refund_can_only_mark: bool = False
+    """A refund of money a gateway holds can be asked to mark only; elsewhere the payment alone decides."""
     refund_token_field: str | None = None
     """Canonical field of a refund record that brings our token back when the order is read."""
     cancel_token_field: str | None = None

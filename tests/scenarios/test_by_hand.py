@@ -1,0 +1,145 @@
+"""Writes a person types: the same journal and limits, checked against the order as it is now, and the person kept."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ordersync.engine.byhand import Wish, perform, prepare
+from ordersync.engine.sentlog import SentLog
+from ordersync.engine.shops import Shop
+from ordersync.errors import Held, Refused, UsageError
+from ordersync.model import ActionKind, ActionState, Order, OrderRef, Purse
+from ordersync.reconcile import Limits, LimitSet
+from ordersync.store import Store
+from ordersync.testing.orders import R, build_order, usd
+from tests.scenarios.fake_shop import FakeConnector, fake_shop
+
+REF = OrderRef("a", "1")
+FIVE = Wish(kind=ActionKind.REFUND, amount=usd(500), reason="goodwill")
+WIDE = Limits(run=LimitSet(refund_value=(usd(10_000),)), day=LimitSet(refund_value=(usd(10_000),)))
+
+
+class Desk:
+    """One shop with one order, and a person at the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store.open(f"sqlite:///{folder / 'test.db'}")
+        self.log = SentLog(folder / "sent.log")
+        self.shop: Shop
+        self.fake: FakeConnector
+
+    def open_with(self, order: Order) -> Desk:
+        self.shop, self.fake = fake_shop("a", order)
+        return self
+
+    def type(self, wish: Wish, limits: Limits = WIDE) -> ActionState:
+        shops = {"a": self.shop}
+        return perform(self.store, shops, prepare(self.store, shops, REF, wish), self.log, limits).state
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_typed_refund_is_made_once_and_the_person_is_recorded(desk: Desk) -> None:
+    desk.open_with(build_order("a"))
+    assert desk.type(FIVE) is ActionState.SEEN
+    assert desk.fake.calls == ["refund"]
+    record = desk.store.actions(target=REF)[0]
+    assert record.action.by == getpass.getuser()
+    assert record.platform_ref == "a-refund-1"
+
+
+def test_refunding_twice_needs_a_person_to_type_it_twice_and_says_so(desk: Desk) -> None:
+    desk.open_with(build_order("a"))
+    desk.type(FIVE)
+    again = prepare(desk.store, {"a": desk.shop}, REF, FIVE)
+    assert any("already shows a refund of exactly 5.00 USD" in warning for warning in again.warnings)
+    assert desk.type(FIVE) is ActionState.SEEN
+    assert desk.fake.calls == ["refund", "refund"]
+
+
+def test_what_pays_the_buyer_is_said_before_it_is_done(desk: Desk) -> None:
+    desk.open_with(build_order("a", purse=Purse.GATEWAY))
+    prepared = prepare(desk.store, {"a": desk.shop}, REF, FIVE)
+    assert any(warning.startswith("TO BUYER") for warning in prepared.warnings)
+    cancel = prepare(desk.store, {"a": desk.shop}, REF, Wish(kind=ActionKind.CANCEL))
+    assert any("refunds what is left, 100.00 USD" in warning for warning in cancel.warnings)
+    assert desk.fake.calls == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "error", "said"),
+    [
+        (replace(FIVE, amount=usd(10_001)), Refused, "100.00 USD left to refund"),
+        (replace(FIVE, amount=usd(0)), UsageError, "needs an amount"),
+        (replace(FIVE, amount=None), UsageError, "needs an amount"),
+        (replace(FIVE, payment_id="nobody"), UsageError, "no paid payment nobody"),
+        (replace(FIVE, to_books=False), UsageError, "the payment decides"),
+        (Wish(kind=ActionKind.CAPTURE), UsageError, "cannot capture"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_before_anything_is_sent(
+    desk: Desk, wish: Wish, error: type[Exception], said: str
+) -> None:
+    desk.open_with(build_order("a"))
+    with pytest.raises(error, match=said):
+        desk.type(wish)
+    assert desk.fake.calls == []
+    assert desk.store.actions(target=REF) == []
+
+
+def test_an_amount_in_another_currency_is_refused(desk: Desk) -> None:
+    desk.open_with(build_order("a", currency="EUR"))
+    with pytest.raises(UsageError, match="is in EUR, not USD"):
+        desk.type(FIVE)
+
+
+def test_several_payments_must_be_named(desk: Desk) -> None:
+    desk.open_with(build_order("a", captured=[6000, 4000]))
+    with pytest.raises(UsageError, match="has 2 payments") as refused:
+        desk.type(FIVE)
+    assert "pay-a-1" in (refused.value.next_step or "")
+    assert desk.type(replace(FIVE, payment_id="pay-a-2")) is ActionState.SEEN
+
+
+def test_pending_refunds_count_against_what_is_left(desk: Desk) -> None:
+    from ordersync.model import RefundState
+
+    desk.open_with(build_order("a", refunds=[R("r", 9_800, RefundState.PENDING)]))
+    with pytest.raises(Refused, match="2.00 USD left"):
+        desk.type(FIVE)
+
+
+def test_nothing_is_typed_over_a_write_of_unknown_outcome(desk: Desk) -> None:
+    desk.open_with(build_order("a"))
+    desk.fake.answers = ["unknown_not_done"]
+    assert desk.type(FIVE) is ActionState.DOUBT
+    with pytest.raises(Held, match="not settled"):
+        desk.type(FIVE)
+    assert desk.fake.calls == ["refund"]
+
+
+def test_limits_hold_typed_writes_too(desk: Desk) -> None:
+    desk.open_with(build_order("a"))
+    assert desk.type(FIVE, Limits()) is ActionState.EXPIRED
+    assert desk.fake.calls == []
+    assert [stored.hold.code for stored in desk.store.holds()] == ["limit"]
+
+
+def test_a_typed_cancel_is_confirmed_by_the_order_itself(desk: Desk) -> None:
+    desk.open_with(build_order("a", captured=0))
+    assert desk.type(Wish(kind=ActionKind.CANCEL, reason="test")) is ActionState.SEEN
+    stored = desk.store.order(REF)
+    assert stored is not None
+    assert stored.order.is_cancelled
+    assert stored.sent_at > datetime.now(UTC) - timedelta(minutes=1)
