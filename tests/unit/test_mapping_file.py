@@ -95,6 +95,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "secret and mapped": ("secret: [token]", 'secret: ["payments[].*"]', ("secret", "is mapped")),
     "ignored and secret": ("ignored: [extra]", "ignored: [token]", ("ignored", "secret")),
     "ignored twice": ("ignored: [extra]", "ignored: [extra, extra]", ("ignored", "twice", "'extra'")),
+    "envelope with a mistake": ('unwrap: ["."]', 'unwrap: ["[]x"]', ("unwrap", "'[]x'")),
     "nothing to recognise": ("{has: [id, state]}", "{has: []}", ("recognise.has",)),
     "no order section": ("order:\n  order_id: id", "orders:\n  order_id: id", ("'orders'",)),
     "platform that is no text": ("platform: toy", "platform: [toy]", ("platform",)),

@@ -78,6 +78,16 @@ def test_every_expected_file_has_its_payload() -> None:
     assert set(HERE.glob("*/*.expected.json")) == wanted
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_bare_list_of_orders_is_taken_apart_and_a_mixed_one_is_not(platform: str) -> None:
+    path = next(path for path in PAYLOADS if path.parent.name == platform)
+    orders = orders_in(path, platform)
+    assert mapping(platform).unwrap(orders) == orders
+    assert mapping(platform).unwrap([*orders, {"id": "1"}]) == []
+    assert mapping(platform).unwrap([*orders, 5]) == []
+    assert mapping(platform).unwrap([]) == []
+
+
 def test_an_unknown_field_is_reported_by_its_path() -> None:
     path = HERE / "headless" / "order_usd_partially_refunded.json"
     [order] = orders_in(path, "headless")

@@ -236,7 +236,9 @@ def _one_currency(built: dict[str, Any]) -> None:
 
 
 def _inside(payload: Any, envelope: str) -> Iterable[Any]:
-    """What an envelope path leads to: `.`, `order`, `orders[]`, `body.orders[]`, or `[].order` for a bare list."""
+    """What an envelope leads to: `.`, `order`, `orders[]`, `body.orders[]`, a bare list `[]`, or `[].order`."""
+    if envelope == "[]":
+        return payload if type(payload) is list else []
     if envelope.startswith("[]."):
         items = payload if type(payload) is list else []
         return [found for item in items for found in _inside(item, envelope[3:])]

@@ -171,12 +171,12 @@ def paths(value: object, at: At, *, globs: bool = False, at_least_one: bool = Fa
 
 
 def _envelopes(value: object, at: At) -> tuple[str, ...]:
-    """Like paths; `[].x` is a list at the top."""
+    """Like paths; `[]` is a bare list, `[].x` a list of objects that hold the order at `x`."""
     if not isinstance(value, list) or not value:
         at.fail("a list of envelopes is wanted here", value if value is not None else "nothing")
     for item in value:
         bare = item.removeprefix("[].") if isinstance(item, str) else item
-        if not is_path(bare):
+        if bare != "[]" and not is_path(bare):
             at.fail("this is not an envelope", item)
     return tuple(value)
 
