@@ -92,6 +92,10 @@ def _observe_each(store: Store, shop: Shop, order_ids: Sequence[str], looked: Lo
         except NotFound:
             _vanished(store, OrderRef(shop.name, order_id))
             looked.vanished.append(order_id)
+        except MappingError as unclear:
+            # The connector itself cannot take it (too large to keep): held without its payload.
+            store.park(_parked(shop, order_id, unclear, raw=None, sent_at=datetime.now(UTC)))
+            looked.parked.append(order_id)
         except (Transient, Refused) as failed:
             looked.failed[order_id] = failed
             in_a_row += 1
@@ -108,15 +112,7 @@ def read_payload(shop: Shop, raw: RawOrder) -> Observation | Parked:
     try:
         normalised = shop.normalise(raw)
     except MappingError as unclear:
-        return Parked(
-            shop=shop.name,
-            order_id=raw.order_id,
-            code=unclear.code,
-            message=unclear.message,
-            path=unclear.path,
-            raw=shop.scrub(raw),
-            sent_at=raw.sent_at,
-        )
+        return _parked(shop, raw.order_id, unclear, raw=shop.scrub(raw), sent_at=raw.sent_at)
     if normalised.order.ref != (shop.name, raw.order_id):
         return Parked(
             shop=shop.name,
@@ -134,6 +130,18 @@ def read_payload(shop: Shop, raw: RawOrder) -> Observation | Parked:
         partial=raw.partial,
         raw_digest=hashlib.sha256(raw.payload).digest(),
         mapping_version=shop.mapping_version,
+    )
+
+
+def _parked(shop: Shop, order_id: str, why: MappingError, *, raw: bytes | None, sent_at: datetime) -> Parked:
+    return Parked(
+        shop=shop.name,
+        order_id=order_id,
+        code=why.code,
+        message=why.message,
+        path=why.path,
+        raw=raw,
+        sent_at=sent_at,
     )
 
 

@@ -15,7 +15,7 @@ from ordersync.connector import Feed, Page, RawOrder, Window
 from ordersync.engine.ahead import Ahead
 from ordersync.engine.observe import Looked, observe_many, read_payload
 from ordersync.engine.shops import Shop
-from ordersync.errors import BrokenAnswer, MappingError, NotFound, OrdersyncError, Refused, UsageError
+from ordersync.errors import BrokenAnswer, ConfigError, MappingError, NotFound, OrdersyncError, Refused, UsageError
 from ordersync.model import Hold, hold_key
 from ordersync.store import FeedPosition, Observation, Outcome, PageResult, Parked, Same, Store
 
@@ -145,9 +145,9 @@ class _Pass:
             try:
                 self._to_the_end(position)
                 return
-            except (Refused, NotFound):
-                # A cursor may expire at the platform while the pass was interrupted: its window is read from the
-                # start. A pass begun in this run does not get here: its refusals are real.
+            except (Refused, NotFound, ConfigError):
+                # A cursor may expire at the platform, or be one of an older version of the connector: the window
+                # is read from its start. A pass begun in this run does not get here: its refusals are real.
                 if self._report.pages:
                     raise
                 position = replace(position, cursor=None, pages=0, rows=0, total=None)
