@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -236,15 +239,22 @@ class Day:
             return 1
         _step("", "exactly once where it belongs: nothing was done twice, nothing is missing")
         first = holds[0].number if holds else ""
-        say(f"Look inside:  cd {folder} && ordersync holds show {first}")
-        say("              ordersync orders list, links list, plan --all")
-        say("Your shops:   ordersync init")
+        say(f"Look inside:  cd {folder} && {_executable(folder)} holds show {first}")
+        say("              and: status, orders list, links list, plan --all")
+        say(f"Your shops:   {_executable(Path())} init")
         return 0
 
     def _named(self, text: str) -> str:
         for ref, name in self.names.items():
             text = text.replace(str(ref), name)
         return plain(text)
+
+
+def _executable(folder: Path) -> str:
+    """How the command is typed in `folder`: its name where the PATH has it, else the way to it."""
+    if shutil.which("ordersync"):
+        return "ordersync"
+    return os.path.relpath(sys.argv[0], folder)
 
 
 def _wait_past(moment: datetime) -> None:
