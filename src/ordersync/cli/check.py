@@ -33,7 +33,9 @@ class Finding:
 
 @command(app, "check")
 def check(run: Run, json: JsonOption = False) -> int:
-    """Test the configuration, the store and every shop's key; one line per part, with a fix where one is needed.
+    """Test the configuration, the store and every shop's key.
+
+    One line per part, with a fix where one is needed.
 
     --json: {"parts": [{part, state: ok|warn|FAIL, text, fix}]}. Exit 2 when something must be mended.
     """

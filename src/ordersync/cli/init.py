@@ -55,10 +55,13 @@ def init(
     test: Annotated[bool, typer.Option("--test/--no-test", help="Ask each shop whether its key works.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
-    """Write a configuration: asks for shops and keys, or takes --shop and --set; tests the keys first.
+    """Write a configuration, after testing the keys.
+
+    Asks for shops and keys, or takes --shop and --set.
 
     Keys go into .env (mode 0600) beside the file; a value ${NAME} or file:PATH is kept as it is. Writes stay off.
 
+    \b
         ordersync init --shop asia=shopline --set asia.handle=teaandco --set 'asia.token=${ASIA_TOKEN}'
     """
     from ordersync.config import config_path

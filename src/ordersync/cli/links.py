@@ -80,6 +80,7 @@ def import_csv(
     The first row names shops, one column each; every other row is one sale, its cells the orders' numbers or ids.
     A cell may be empty where the sale has no order in that shop:
 
+    \b
         asia,office,web
         1043,4711,2190
         1044,4712,

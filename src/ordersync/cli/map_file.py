@@ -32,7 +32,9 @@ def map_file(
     json: JsonOption = False,
     buyer: BuyerOption = False,
 ) -> int:
-    """Show the canonical order a payload becomes, then the fields that stayed unmapped. Stores nothing.
+    """Show the order a payload becomes, and what stayed unmapped.
+
+    Stores nothing.
 
     --json: {"order": {the canonical order, captured, refunded, order_status, payment_status, fulfillment_status},
     "unmapped": [paths]}; for a list or a page, a list of those. Without --buyer the buyer, addresses and note are

@@ -117,7 +117,10 @@ def export(
     out: Annotated[Path | None, typer.Option("--out", metavar="F", help="Write to this file (mode 0600).")] = None,
     buyer: BuyerOption = False,
 ) -> None:
-    """Every stored order as JSON, one a line, sorted by shop and id; the same store gives the same bytes."""
+    """Every stored order as JSON, one a line, sorted by shop and id.
+
+    The same store gives the same bytes.
+    """
     lines = (_line(one.order, buyer=buyer) for one in _stored(run, shop))
     if out is None:
         for line in lines:

@@ -50,7 +50,10 @@ def list_payments(
 
 @command(payments, "providers")
 def providers(run: Run, shop: ShopOption, json: JsonOption = False) -> None:
-    """The payment providers the platform names; those whose refunds only mark belong into books_only."""
+    """The payment providers the platform names.
+
+    Those whose refunds only mark belong into books_only.
+    """
     answer = _call(run, shop, "payment_providers")()
     if json:
         _say_exact(answer)

@@ -32,7 +32,9 @@ def plan(
     ] = False,
     json: JsonOption = False,
 ) -> int:
-    """Show every write that would be made now, and why. Reads the store only; writes to no platform.
+    """Show every write that would be made now, and why.
+
+    Reads the store only; writes to no platform.
 
     --json: {"writes_on", "made_at", "writes": [{link, kind, target, amount, pays_buyer, because, key}],
     "holds": [{link, code, message, money}], "waits": […], "skipped": […], "new_holds": [numbers]}.
@@ -70,7 +72,9 @@ def apply(
     file: Annotated[Path | None, typer.Argument(metavar="[F]", help="A saved plan; only its valid parts.")] = None,
     json: JsonOption = False,
 ) -> int:
-    """Make the writes that are due: each link is read anew, decided again, written to once and read back.
+    """Make the writes that are due, each once, and read them back.
+
+    Every link is read anew and decided again before anything is written there.
 
     Needs `writes: true`. With a saved plan only what is still exactly as planned is written, and the rest is named.
     --json: {"writes": [{state, said, kind, target, amount, …}], "left": [{link, why}], "stale": […], "new_holds"}.

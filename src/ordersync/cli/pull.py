@@ -32,7 +32,9 @@ def pull(
     shop: Annotated[str | None, typer.Option("--shop", metavar="S", help="Only this shop.")] = None,
     json: JsonOption = False,
 ) -> int:
-    """Read what changed on the shops into the store; writes to no platform. Safe to stop and to repeat.
+    """Read what changed on the shops into the store.
+
+    Writes to no platform; safe to stop and to repeat.
 
     Orders that cannot be understood become holds and the others go on. Afterwards the link rules are tried.
     --json: {"shops": [{shop, new, changed, unchanged, parked, vanished, pages, error}], "links_made", "new_holds"}.

@@ -159,7 +159,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., int | None]]
             parameters=[*_keyword_only(own), *shared]
         )
         wrapper.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
-        app.command(name)(wrapper)
+        sentence = " ".join((function.__doc__ or "").split()).split(". ")[0].removesuffix(".")
+        app.command(name, short_help=sentence)(wrapper)
         return function
 
     return register

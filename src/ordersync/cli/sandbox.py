@@ -90,7 +90,9 @@ def sandbox(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same N gives the same orders.")] = 1,
     orders: Annotated[int, typer.Option("--orders", min=0, metavar="N", help="Orders per shop.")] = 40,
 ) -> None:
-    """Run shops of every platform on this machine until stopped. No account needed, nothing leaves the machine.
+    """Run sandbox shops of every platform until stopped.
+
+    They live on this machine: no account is needed and nothing leaves it.
 
     --json: one line {"shops": [{"name", "platform", "base_url", "settings": {the keys of a shop's configuration}}]}.
     """

@@ -12,7 +12,9 @@ from ordersync.cli.run import JsonOption, Run, command
 
 @command(app, "status")
 def status(run: Run, json: JsonOption = False) -> int:
-    """Where everything stands, from the store alone. Exit 3 while anything waits for a person.
+    """Where everything stands, from the store alone.
+
+    Exit 3 while anything waits for a person.
 
     --json: {"writes_on", "shops": [{shop, orders, parked, read_at}], "links", "unsettled_links",
     "open_writes": [{target, kind, state}], "holds": {open, by_code}}.
