@@ -6,6 +6,7 @@ again ends in the same store. An empty, failed or repeated page is never "the en
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,9 @@ from ordersync.store import FeedPosition, Observation, Outcome, PageResult, Park
 
 _LOOK_AT_ONCE = 100
 _EVIDENCE_MOST = 10
+_GC_THRESHOLD = 20_000
+"""New objects between two collections. An order is thousands of objects that live as long as their page and hold no
+cycles; at Python's 700 the collector walks them again and again, a tenth of the whole pull (bench/README.md)."""
 
 
 @dataclass(slots=True)
@@ -108,6 +112,8 @@ def pull(
     Errors: Transient, Unauthorized as the connector raises them. A BrokenAnswer ends its feed only: it is raised
     after the other feeds. What was stored until then stays, and the next pull goes on there.
     """
+    if 0 < gc.get_threshold()[0] < _GC_THRESHOLD:
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
     report = PullReport(shop.name)
     started_at = datetime.now(UTC)
     failed: OrdersyncError | None = None
@@ -325,7 +331,7 @@ def _unreadable_hold(shop: str, feed: str, rows: Sequence[str]) -> Hold:
         key=_unreadable_key(shop, feed),
         code="unreadable_row",
         subject=f"shop:{shop}",
-        message=f"feed {feed} of {shop} brought {len(rows)} rows that name no order",
+        message=f"feed {feed} of {shop} brought {len(rows)} rows that cannot be kept (no id, or too large)",
         evidence=(*shown, *more),
         next_steps=(
             "look in the shop's admin for orders that are missing here",
