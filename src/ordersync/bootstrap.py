@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib import import_module, resources
 from importlib.util import find_spec
@@ -124,25 +123,15 @@ def shapes_of(package: str) -> Callable[[str], ShapeFn] | None:
 
 
 def mappings_of(connector_name: str, override: Path | None = None) -> list[Mapping]:
-    """Every mapping of a connector's platform, its own first: one platform may speak several dialects."""
+    """A connector's mapping, then those of its dialects: `medusa`, `medusa_style`."""
     kind = load(connector_name)
     package = package_of(kind)
     names = [kind.mapping]
     for folder in (resources.files(package), resources.files(MAPPINGS_PACKAGE)):
-        stems = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
-        names += [stem for stem in stems if stem not in names]
-    found: list[Mapping] = []
-    for name in names:
-        text, file_name = _mapping_text(name, package, override)
-        if name == kind.mapping or platform_of(text) == kind.platform:
-            found.append(load_mapping(text, file_name, shapes_of(package)))
-    return found
-
-
-def platform_of(text: str) -> str | None:
-    """The `platform:` line of a mapping file, without compiling it."""
-    stated = re.search(r"^platform:\s*[\"']?([\w-]+)", text, re.MULTILINE)
-    return stated.group(1) if stated else None
+        stems = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+        names += [stem for stem in stems if stem.startswith(f"{kind.mapping}_") and stem not in names]
+    texts = [_mapping_text(name, package, override) for name in names]
+    return [load_mapping(text, file_name, shapes_of(package)) for text, file_name in texts]
 
 
 def sandbox_of(connector_name: str) -> type[Sandbox]:

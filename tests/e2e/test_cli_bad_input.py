@@ -67,7 +67,7 @@ def test_map_shows_the_order_and_what_stayed_unmapped(tmp_path: Path) -> None:
         (b"[" * 100_000, ["not readable as JSON"]),
         (b'{"hello": 1}', ["no order of a known platform"]),
         (b"null", ["no order of a known platform"]),
-        (b"[]", ["no order of a known platform"]),
+        (b"[1, 2]", ["no order of a known platform"]),
         (changed(status="teleported"), ["status", "teleported"]),
         (changed(created_at=17), ["created_at"]),
         (changed(total={"amount": "ten", "currency": "USD"}), ["total"]),
@@ -78,6 +78,12 @@ def test_a_payload_that_cannot_be_understood_is_named(tmp_path: Path, content: b
     cli, file = mapped(tmp_path, content)
     ended = cli("map", file).failed(3, *words)
     assert "kim@example.com" not in ended.err
+
+
+@pytest.mark.parametrize("page", [b"[]", b'{"orders": [], "count": 0}', b'{"data": [], "has_more": false}'])
+def test_an_empty_page_holds_no_orders_and_is_no_error(tmp_path: Path, page: bytes) -> None:
+    cli, file = mapped(tmp_path, page)
+    assert cli.ok("map", file, "--json").json == []
 
 
 def test_an_order_without_an_id_is_named(tmp_path: Path) -> None:

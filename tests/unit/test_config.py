@@ -21,6 +21,7 @@ class TeaSettings(ShopSettings):
     token: str
     base_url: str = "https://tea.example.com"
     strict: bool = True
+    overlap: timedelta = timedelta(minutes=2)
 
 
 class TeaConnector:
@@ -127,6 +128,35 @@ def test_words_that_yaml_reads_as_false_stay_text(tmp_path: Path) -> None:
 def test_a_connectors_switch_takes_only_true_and_false(tmp_path: Path) -> None:
     error = refused(tmp_path, "shops:\n  asia: {connector: tea, token: t, strict: no}\n")
     assert "shops.asia.strict: only true and false are booleans" in error.message
+
+
+def test_a_connectors_span_is_written_like_every_other(tmp_path: Path) -> None:
+    shop = loaded(tmp_path, "shops:\n  asia: {connector: tea, token: t, overlap: 5m}\n").settings.shops["asia"]
+    assert shop.model_dump()["overlap"] == timedelta(minutes=5)
+    error = refused(tmp_path, "shops:\n  asia: {connector: tea, token: t, overlap: often}\n")
+    assert "shops.asia.overlap: 'often' is not a duration" in error.message
+
+
+def test_a_rate_that_is_none_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    error = refused(tmp_path, "shops:\n  asia: {connector: tea, token: t, rate: fast}\n")
+    assert "shops.asia.rate: rate 'fast' is not a rate" in error.message
+
+
+@pytest.mark.parametrize(
+    "policy, key",
+    [
+        ('cancel: {from: any, approve_over: ["1 USD"]}', "policy.cancel.approve_over"),
+        ("cancel: {from: any, restock: as_origin}", "policy.cancel.restock"),
+        ("refund: {from: any, notify_buyer: true}", "policy.refund.notify_buyer"),
+    ],
+)
+def test_a_promise_this_version_cannot_keep_is_refused(tmp_path: Path, policy: str, key: str) -> None:
+    assert f"{key}: " in refused(tmp_path, f"{SHOPS}policy:\n  {policy}\n").message
+
+
+def test_a_restock_policy_is_said_not_to_be_acted_on(tmp_path: Path) -> None:
+    config = loaded(tmp_path, SHOPS + "policy: {refund: {from: any, restock: as_origin}}\n")
+    assert [name.split()[0] for name in config.not_acted_on] == ["policy.refund.restock"]
 
 
 def test_an_unknown_key_names_file_line_key_and_the_known_ones(tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ def map_file(
     from ordersync.cli.order_view import order_json, say_order
 
     payload = _payload(file)
+    if _is_empty_page(payload):
+        if json:
+            say_json([])
+        else:
+            say("no orders in it")
+        return 0
     if shop is not None:
         run.shop(shop)
         connector = run.config.settings.shops[shop].connector
@@ -141,6 +147,11 @@ def _profile(run: Run, shop: str | None, mapping: Mapping) -> Profile:
     from ordersync.mapping import Profile
 
     return profile_of(shop, run.config.settings.shops[shop]) if shop else Profile(shop=mapping.platform)
+
+
+def _is_empty_page(payload: Any) -> bool:
+    rows = payload if not isinstance(payload, dict) else payload.get("orders", payload.get("data"))
+    return rows == []
 
 
 def _is_list(payload: Any, found: list[dict[str, Any]]) -> bool:
