@@ -1,0 +1,173 @@
+"""Orders on the command line from a store alone: names, parked orders, holds, status, what the plan and links say."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.e2e.cli_process import Cli
+
+from ordersync.model import (
+    Buyer,
+    Hold,
+    LineItem,
+    Money,
+    Order,
+    OrderRef,
+    Payment,
+    PaymentState,
+    Purse,
+    Refund,
+    Totals,
+)
+from ordersync.model import RefundState as State
+from ordersync.store import Observation, Parked, Store
+
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def usd(minor: int) -> Money:
+    return Money(amount_minor=minor, currency="USD")
+
+
+def order(shop: str, order_id: str, number: str, *, refunded: int = 0) -> Order:
+    return Order(
+        shop=shop,
+        order_id=order_id,
+        number=number,
+        placed_at=NOW,
+        currency="USD",
+        buyer=Buyer(name="Kim Lee", email="kim@example.com"),
+        line_items=(LineItem(id="1", sku="MUG", quantity=1, unit_price=usd(2000)),),
+        totals=Totals(total=usd(2000), first_charged=usd(2000)),
+        payments=(
+            Payment(
+                id="p1", purse=Purse.BOOKS, status=PaymentState.COMPLETED, amount=usd(2000), captured=usd(2000)
+            ),
+        ),
+        refunds=(
+            (Refund(id="r1", status=State.COMPLETED, amount=usd(refunded), note="call kim@example.com"),)
+            if refunded
+            else ()
+        ),
+        fulfillments=(),
+        note="ring the bell, Kim",
+        references={"external_id": "kim@example.com"},
+    )
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    config = tmp_path / "ordersync.yaml"
+    config.write_text(
+        "shops:\n"
+        "  web: {connector: headless, api_key: sk_test_1, base_url: 'http://127.0.0.1:9/v1'}\n"
+        "  shop2: {connector: headless, api_key: sk_test_2, base_url: 'http://127.0.0.1:9/v1'}\n"
+    )
+    with Store.open(f"sqlite:///{tmp_path / 'ordersync.db'}") as store:
+        for one in (order("web", "a", "7"), order("web", "b", "7"), order("web", "c", "8", refunded=500)):
+            store.save_observation(Observation(order=one, raw=b"{}", sent_at=NOW))
+        store.save_observation(Observation(order=order("shop2", "x", "8"), raw=b"{}", sent_at=NOW))
+        store.park(Parked("web", "p", "unknown_word", "status: unknown word 'odd'", "status", b"{}", NOW))
+        store.open_hold(
+            Hold(
+                key="k1",
+                code="in_doubt",
+                subject="link:L1",
+                message="a refund was sent to web:c and no answer came back",
+                evidence=("web:c 5.00 USD",),
+                next_steps=("ordersync orders show web:c --fresh",),
+                money=usd(500),
+                target=OrderRef("web", "c"),
+            ),
+            NOW,
+        )
+    return Cli(config, tmp_path, frozenset({"sk_test_1", "sk_test_2"}))
+
+
+def test_a_number_that_fits_several_orders_lists_them_and_does_nothing(cli: Cli) -> None:
+    said = cli("orders", "show", "web:7").failed(2, "web:7 fits 2 orders", "name one of them by its id").err
+    assert "  web:a\n" in said
+    assert "  web:b\n" in said
+    assert cli.ok("orders", "show", "web:a").out.startswith("web:7   id a")
+    cli("links", "add", "web:7", "shop2:8").failed(2, "fits 2 orders")
+
+
+def test_an_order_that_was_not_understood_is_named_with_its_reason(cli: Cli) -> None:
+    cli("orders", "show", "web:p").failed(
+        3, "could not be understood: status: unknown word 'odd'", "web:p --fresh"
+    )
+
+
+def test_free_text_shows_no_buyer_without_asking(cli: Cli) -> None:
+    for arguments in (
+        ("orders", "show", "web:c"),
+        ("orders", "show", "web:c", "--json"),
+        ("orders", "list"),
+        ("orders", "list", "--json"),
+        ("orders", "export"),
+    ):
+        out = cli.ok(*arguments).out
+        for hidden in ("kim@example.com", "Kim Lee", "ring the bell"):
+            assert hidden not in out, (arguments, hidden)
+    shown = cli.ok("orders", "show", "web:c", "--json", "--buyer").json["order"]
+    assert shown["buyer"]["name"] == "Kim Lee"
+    assert shown["note"] == "ring the bell, Kim"
+
+
+def test_the_json_of_an_order_holds_what_derives_from_it(cli: Cli) -> None:
+    shown = cli.ok("orders", "show", "web:c", "--json").json["order"]
+    assert shown["captured"] == {"amount_minor": 2000, "currency": "USD"}
+    assert shown["refunded"] == {"amount_minor": 500, "currency": "USD"}
+    assert (shown["order_status"], shown["payment_status"]) == ("unknown", "partially_refunded")
+    assert shown["fulfillment_status"] == "unfulfilled"
+    assert "buyer" not in shown
+
+
+def test_holds_are_listed_and_shown_with_what_to_do(cli: Cli) -> None:
+    listed = cli.ok("holds", "list", "--json").json["holds"]
+    assert [one["code"] for one in listed] == ["parked", "in_doubt"]
+    shown = cli.ok("holds", "show", listed[1]["hold"].lower()).out
+    assert "a refund was sent to web:8 and no answer came back" in shown
+    assert "next    ordersync orders show web:8 --fresh" in shown
+    assert "5.00 USD" in cli.ok("holds", "list").out
+
+
+def test_status_says_three_while_anything_waits(cli: Cli) -> None:
+    ended = cli("status")
+    assert ended.code == 3
+    assert "2 holds for you: in_doubt 1, parked 1" in ended.out
+    facts = cli("status", "--json").json
+    assert [(s["shop"], s["orders"], s["parked"]) for s in facts["shops"]] == [("web", 3, 1), ("shop2", 1, 0)]
+
+
+def test_a_difference_that_is_not_carried_is_said_in_the_plan(cli: Cli) -> None:
+    cli.ok("links", "add", "web:8", "shop2:8")
+    ended = cli("plan", "--all")
+    assert "refund 5.00 USD: local" in " ".join(ended.out.split())
+    assert "policy.refund.from" in " ".join(ended.out.split())
+    assert "Nothing was written" in ended.out
+
+
+def test_orders_list_says_when_there_are_more(cli: Cli) -> None:
+    assert "and more" in cli.ok("orders", "list", "--limit", "2").out
+    found = cli.ok("orders", "list", "--limit", "2", "--json").json
+    assert (len(found["orders"]), found["more"]) == (2, True)
+    assert cli.ok("orders", "list", "--json").json["more"] is False
+
+
+def test_an_export_is_sorted_and_holds_every_order(cli: Cli) -> None:
+    lines = cli.ok("orders", "export").out.splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [(o["shop"], o["order_id"]) for o in found] == [
+        ("shop2", "x"),
+        ("web", "a"),
+        ("web", "b"),
+        ("web", "c"),
+    ]
+
+
+def test_a_shop_without_a_connection_is_try_again(cli: Cli) -> None:
+    cli("orders", "show", "web:8", "--fresh").failed(1, "no connection to web")
