@@ -110,9 +110,16 @@ class Cli:
         return Ended(code, out, err)
 
     def ok(self, *arguments: str) -> Ended:
-        ended = self(*arguments)
-        assert ended.code == 0, f"exit {ended.code}\n{ended.out}\n{ended.err}"
-        return ended
+        return _good(self(*arguments))
+
+    def typed(self, *arguments: str) -> Ended:
+        """By the installed executable, and it must end well."""
+        return _good(self.real(*arguments))
+
+
+def _good(ended: Ended) -> Ended:
+    assert ended.code == 0, f"exit {ended.code}\n{ended.out}\n{ended.err}"
+    return ended
 
 
 @dataclass(frozen=True, slots=True)

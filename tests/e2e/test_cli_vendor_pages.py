@@ -16,7 +16,7 @@ from tests.e2e.cli_process import Cli, Shops
 @pytest.fixture(scope="module")
 def cli(shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     cli = shops.cli(tmp_path_factory.mktemp("own"))
-    cli.ok("pull")
+    cli.typed("pull")
     return cli
 
 
@@ -33,7 +33,7 @@ def order_id(cli: Cli, ref: str) -> str:
 
 
 def test_headless_cancel_sends_the_reason(cli: Cli, shops: Shops) -> None:
-    cli.ok("orders", "cancel", "web:2003", "--reason", "ordered twice", "--yes")
+    cli.typed("orders", "cancel", "web:2003", "--reason", "ordered twice", "--yes")
     request = sent(shops, "web", "POST", f"/v1/admin/orders/{order_id(cli, 'web:2003')}/cancel")
     assert request["scheme"] == "Bearer"
     assert request["headers"]["content-type"].startswith("application/json")
@@ -44,7 +44,7 @@ def test_headless_cancel_sends_the_reason(cli: Cli, shops: Shops) -> None:
 def test_headless_order_is_read_by_its_id(cli: Cli, shops: Shops) -> None:
     order = order_id(cli, "web:2004")
     before = len(shops.log("web"))
-    shown = cli.ok("orders", "show", "web:2004", "--fresh", "--json").json["order"]
+    shown = cli.typed("orders", "show", "web:2004", "--fresh", "--json").json["order"]
     asked = shops.log("web")[before:]
     assert [(r["method"], r["path"], r["scheme"]) for r in asked] == [
         ("GET", f"/v1/admin/orders/{order}", "Bearer")
@@ -53,7 +53,7 @@ def test_headless_order_is_read_by_its_id(cli: Cli, shops: Shops) -> None:
 
 
 def test_shopline_cancel_sends_every_field_of_the_page(cli: Cli, shops: Shops) -> None:
-    cli.ok(
+    cli.typed(
         *("orders", "cancel", "asia:2005", "--amount", "10.50 USD", "--reason", "changed mind", "--email"),
         *("--processed-at", "2026-11-20T10:00:00+08:00", "--restock", "--yes"),
     )
@@ -71,14 +71,14 @@ def test_shopline_cancel_sends_every_field_of_the_page(cli: Cli, shops: Shops) -
 
 
 def test_shopline_cancel_says_what_is_off_too(cli: Cli, shops: Shops) -> None:
-    cli.ok("orders", "cancel", "asia:2006", "--yes")
+    cli.typed("orders", "cancel", "asia:2006", "--yes")
     body = json.loads(sent(shops, "asia", "POST", f"/orders/{order_id(cli, 'asia:2006')}/cancel.json")["body"])
     assert (body["email"], body["restock"]) == (False, False)
 
 
 def test_headless_guest_lookup_asks_by_number_and_email(cli: Cli, shops: Shops) -> None:
     email = cli.ok("orders", "show", "web:2007", "--json", "--buyer").json["order"]["buyer"]["email"]
-    found = cli.ok("orders", "lookup", "--shop", "web", "--number", "#2007", "--email", email, "--json")
+    found = cli.typed("orders", "lookup", "--shop", "web", "--number", "#2007", "--email", email, "--json")
     assert found.json["order"]["number"] == "2007"
     assert email not in found.out
     request = sent(shops, "web", "GET", "/v1/storefront/orders/lookup")
@@ -103,22 +103,22 @@ def test_medusa_style_orders_are_listed_read_completed_archived_and_cancelled(
     # to the same order is made from another store.
     elsewhere = shops.cli(tmp_path)
     for typed_in, verb, order in ((cli, "complete", done), (elsewhere, "archive", done), (cli, "cancel", other)):
-        typed_in.ok("orders", verb, f"depot:{order}", "--yes")
+        typed_in.typed("orders", verb, f"depot:{order}", "--yes")
         assert sent(shops, "depot", "POST", f"/admin/orders/{order}/{verb}")["scheme"] == "Basic"
 
 
 @pytest.mark.parametrize("shop", ["office", "depot"])
 def test_medusa_payments_are_listed_and_read(cli: Cli, shops: Shops, shop: str) -> None:
-    listed = cli.ok("payments", "list", "--shop", shop, "--limit", "3", "--json").json
+    listed = cli.typed("payments", "list", "--shop", shop, "--limit", "3", "--json").json
     rows = listed["payments"] if isinstance(listed, dict) else listed
     assert len(rows) == 3
     assert all("data" not in row for row in rows)
     assert shops.log(shop)[-1]["path"] == "/admin/payments"
     assert dict(shops.log(shop)[-1]["query"])["limit"] == "3"
-    providers = cli.ok("payments", "providers", "--shop", shop).out
+    providers = cli.typed("payments", "providers", "--shop", shop).out
     assert "pp_system_default" in providers
     sent(shops, shop, "GET", "/admin/payments/payment-providers")
-    assert rows[0]["id"] in cli.ok("payments", "show", rows[0]["id"], "--shop", shop).out
+    assert rows[0]["id"] in cli.typed("payments", "show", rows[0]["id"], "--shop", shop).out
     sent(shops, shop, "GET", f"/admin/payments/{rows[0]['id']}")
 
 
@@ -139,7 +139,7 @@ def test_medusa_payment_is_captured(cli: Cli, shops: Shops, shop: str) -> None:
     orders = cli.ok("orders", "list", "--shop", shop, "--json").json["orders"]
     waiting = next(o for o in orders if o["payments"] and o["payments"][0]["status"] == "authorized")
     payment = waiting["payments"][0]["id"]
-    cli.ok("orders", "capture", f"{shop}:{waiting['order_id']}", "--payment", payment, "--yes")
+    cli.typed("orders", "capture", f"{shop}:{waiting['order_id']}", "--payment", payment, "--yes")
     sent(shops, shop, "POST", f"/admin/payments/{payment}/capture")
     assert cli.ok("orders", "show", f"{shop}:{waiting['order_id']}", "--json").json["order"]["captured"][
         "amount_minor"
