@@ -29,7 +29,7 @@ from bench.server import build_orders
 from ordersync.bootstrap import mapping_version, normaliser, profile_of, scrubber, shapes_of
 from ordersync.connector import RawOrder, capabilities, load
 from ordersync.engine.observe import read_payload
-from ordersync.engine.pull import pull
+from ordersync.engine.pull import collect_garbage_less, pull
 from ordersync.engine.shops import Shop
 from ordersync.http import Answer
 from ordersync.mapping import decode, load_mapping
@@ -72,6 +72,7 @@ def parts(count: int) -> dict[str, float]:
     shop = build_shop("http://127.0.0.1:1/admin/openapi/v20250601")
     now = datetime.now(UTC)
     spent: dict[str, float] = {}
+    collect_garbage_less()
     with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/bench.db") as store:
         position = FeedPosition(SHOP, "changed", "c", None, None, None, now)
         orders = build_orders(count, now - timedelta(days=1))

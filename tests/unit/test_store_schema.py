@@ -269,6 +269,27 @@ def test_a_writer_waits_for_the_one_before(tmp_path: Path) -> None:
         other.close()
 
 
+def test_several_may_make_the_same_store_at_once(tmp_path: Path) -> None:
+    together = threading.Barrier(6)
+    births: list[datetime] = []
+
+    def make(number: int) -> None:
+        together.wait(timeout=10)
+        with Store.open(url(tmp_path / "s.db")) as store:
+            store.add_link([OrderRef("a", str(number)), OrderRef("b", str(number))], LinkOrigin.HAND, None, NOW)
+            births.append(store.birth_at)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(births) == 6
+    assert len(set(births)) == 1
+    with Store.open(url(tmp_path / "s.db")) as store:
+        assert len(store.links()) == 6
+
+
 def test_a_transaction_that_fails_halfway_stores_nothing(tmp_path: Path) -> None:
     with Store.open(url(tmp_path / "s.db")) as store:
         row = {"members": "[]", "origin": "hand", "made_at": NOW, "version": 1, "clean_version": 0}

@@ -112,8 +112,7 @@ def pull(
     Errors: Transient, Unauthorized as the connector raises them. A BrokenAnswer ends its feed only: it is raised
     after the other feeds. What was stored until then stays, and the next pull goes on there.
     """
-    if 0 < gc.get_threshold()[0] < _GC_THRESHOLD:
-        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+    collect_garbage_less()
     report = PullReport(shop.name)
     started_at = datetime.now(UTC)
     failed: OrdersyncError | None = None
@@ -129,6 +128,12 @@ def pull(
     if failed is not None:
         raise failed
     return report
+
+
+def collect_garbage_less() -> None:
+    """Raise the collector's threshold for this process; where it is switched off, or higher, it stays."""
+    if 0 < gc.get_threshold()[0] < _GC_THRESHOLD:
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
 class _Pass:
