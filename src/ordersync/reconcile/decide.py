@@ -12,6 +12,7 @@ from datetime import datetime
 
 from ordersync.model import (
     Action,
+    ActionKind,
     ActionRecord,
     ActionState,
     Decision,
@@ -106,6 +107,12 @@ class Case:
         shown = tuple(f"ordersync orders show {ref} --fresh" for ref in self.link.members)
         return (*shown, f"ordersync links remove {self.link.link_id}   if these are not the same sale")
 
+    def refund_steps(self, target: OrderRef, amount: Money | None, why: str) -> tuple[str, ...]:
+        return (f'ordersync orders refund {target} --amount "{amount}"   {why}', *self.look_steps())
+
+    def cancel_steps(self, target: OrderRef) -> tuple[str, ...]:
+        return (f"ordersync orders cancel {target}   if it is still wanted", *self.look_steps())
+
     def wait(self, code: str, message: str, target: OrderRef, fact_id: str, until: datetime | None = None) -> None:
         self.waits.append(
             Wait(
@@ -156,6 +163,7 @@ def reconcile(
         live_from=live_from,
         previous=ledger,
     )
+    _hold_doubts(case)
     blocked = [m for m in case.members if m.problem or m.order is None]
     if blocked:
         for member in blocked:
@@ -171,13 +179,25 @@ def reconcile(
             )
         case.rows = list(ledger.rows)
         return case.result()
-    _hold_doubts(case)
     refund_rows = [row for row in ledger.rows if row.fact.kind is FactKind.REFUND]
     case.pairing = pair_refunds(case.members, refund_rows, case.journal)
     decide_refunds(case)
     decide_cancel(case)
     note_uncarried(case)
     return case.result()
+
+
+def doubt_steps(action: Action) -> tuple[str, ...]:
+    """What a person can do about a write of unknown outcome."""
+    steps = [
+        f"ordersync orders show {action.target} --fresh   is it there?",
+        "ordersync apply   looks again; it settles when it is seen",
+    ]
+    if action.kind is ActionKind.REFUND:
+        steps.append(
+            f"not there, and still owed: refund it in the shop's admin with {action.token} in its note or reason"
+        )
+    return tuple(steps)
 
 
 def _hold_doubts(case: Case) -> None:
@@ -197,10 +217,7 @@ def _hold_doubts(case: Case) -> None:
                     f"answer: {record.answer or 'none'}",
                     *(f"looked {at:%Y-%m-%d %H:%M:%S} UTC: not there" for at in record.looked_at),
                 ),
-                next_steps=(
-                    f"ordersync orders show {action.target} --fresh",
-                    "ordersync apply   looks again first; it settles when the mark is found",
-                ),
+                next_steps=doubt_steps(action),
                 money=action.amount,
                 sticky=False,
                 target=action.target,

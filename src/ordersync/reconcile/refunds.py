@@ -44,15 +44,24 @@ def decide_refunds(case: Case) -> None:
     for row in case.pairing.rows:
         cells = tuple(_cell(case, row, member) for member in case.members)
         case.rows.append(LedgerRow(fact=row.fact, cells=cells))
+    if case.money_blocked:
+        # A later row may have been the one to stop the link's money.
+        for action in case.actions:
+            case.wait("money_held", "a hold on this link stops its money", action.target, action.fact_id or "")
+        case.actions.clear()
 
 
 def _cell(case: Case, row: Row, member: Member) -> Cell:
     """What this fact is at this member; plans the write when it is owed and nothing speaks against it."""
     amount = row.fact.amount
     records = row.records.get(member.ref, [])
+    before = row.previous.cell(member.ref) if row.previous else None
+    there = sum(r.amount.amount_minor for r in records)
     ids = tuple(r.record_id for r in records)
+    if before is not None and (amount is None or there < amount.amount_minor - TOLERANCE_MINOR):
+        # Records once counted stay in the cell until others make up for them: what is gone is missed at every look.
+        ids = tuple(dict.fromkeys((*before.record_ids, *ids)))
     if records:
-        there = sum(r.amount.amount_minor for r in records)
         pending = any(r.state is RefundState.PENDING for r in records)
         if pending and any(r.token for r in records):
             case.wait(
@@ -65,9 +74,10 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
             amount=Money(amount_minor=there, currency=records[0].amount.currency),
             reason="pending" if pending else None,
         )
-    before = row.previous.cell(member.ref) if row.previous else None
-    if before is not None and before.state in (CellState.WAIVED,):
+    if before is not None and before.state is CellState.WAIVED:
         return before
+    if ids:
+        return Cell(member=member.ref, state=CellState.FAILED, record_ids=ids, amount=amount, reason="went_back")
     if amount is None or not _carried(case, row):
         case.skipped.append(f"{row.fact.origin} refund {amount}: local, its shop is not among policy.refund.from")
         return Cell(member=member.ref, state=CellState.LOCAL, reason="not_in_policy")
@@ -77,7 +87,11 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
 
 def _carried(case: Case, row: Row) -> bool:
     """A member whose word counts shows it as its own, not as a copy we wrote."""
-    return any(case.policy.refund.counts(r.member.shop) for r in row.all_records if r.token is None)
+    return bool(_counted(case, row))
+
+
+def _counted(case: Case, row: Row) -> list[RefundRecord]:
+    return [r for r in row.all_records if r.token is None and case.policy.refund.counts(r.member.shop)]
 
 
 def _owed(
@@ -95,7 +109,8 @@ def _owed(
         return CellState.CANNOT, cannot
     why = _not_now(case, row, member, amount, before)
     if why is not None:
-        return CellState.OWED, why
+        # What could not be done stays so until a person does it: the next look must not take it for owed.
+        return CellState.CANNOT if why == "now_possible" else CellState.OWED, why
     payment = _payment(case, member, amount)
     if payment is None:
         return CellState.OWED, "no_single_payment"
@@ -117,7 +132,7 @@ def _owed(
             reason=f"refund of {fact.origin.shop}",
             notify_buyer=case.policy.refund.notify_buyer,
             because=_because(row),
-            digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount)),
+            digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount), copies=fact.token),
         )
     )
     return CellState.OWED, None
@@ -154,6 +169,7 @@ def _after_attempts(
                 money=action.amount,
                 sticky=seen,
                 target=member.ref,
+                next_steps=case.refund_steps(member.ref, action.amount, "if it is still owed"),
             )
             return CellState.FAILED, "went_back" if seen else "refused"
     return None
@@ -197,7 +213,7 @@ def _cannot(member: Member, amount: Money) -> str | None:
 def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell | None) -> str | None:
     """Reasons to wait or to ask a person that have nothing to do with the amounts there."""
     fact, target = row.fact, member.ref
-    if not any(r.state is RefundState.COMPLETED for r in row.all_records):
+    if not any(r.state is RefundState.COMPLETED for r in _counted(case, row)):
         case.wait("refund_pending", f"{fact.origin} refund of {amount} is not completed yet", target, fact.fact_id)
         return "pending"
     if before is not None and before.state is CellState.CANNOT:
@@ -207,6 +223,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
+            next_steps=case.refund_steps(target, amount, "if it is still owed"),
         )
         return "now_possible"
     if case.money_blocked:
@@ -222,10 +239,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
-            next_steps=(
-                f'ordersync orders refund {target} --amount "{amount}"   if it is still owed',
-                *case.look_steps(),
-            ),
+            next_steps=case.refund_steps(target, amount, "if it is still owed"),
         )
         return old
     if any(r.has_lines or r.restocks for r in row.all_records if r.token is None):
@@ -235,9 +249,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
-            next_steps=(
-                f'ordersync orders refund {target} --amount "{amount}"   carries the amount without its lines',
-            ),
+            next_steps=case.refund_steps(target, amount, "carries the amount without its lines"),
         )
         return "refund_has_lines"
     over = next((m for m in case.policy.refund.approve_over if m.currency == amount.currency), None)
@@ -248,7 +260,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
-            next_steps=(f'ordersync orders refund {target} --amount "{amount}"   carries it by hand',),
+            next_steps=case.refund_steps(target, amount, "carries it by hand"),
         )
         return "needs_approval"
     busy = [*case.open_actions(target), *(a for a in case.actions if a.target == target)]
@@ -287,6 +299,7 @@ def _payment(case: Case, member: Member, amount: Money) -> Payment | None:
         str(amount),
         money=amount,
         target=member.ref,
+        next_steps=case.refund_steps(member.ref, amount, "in parts, each with --payment ID"),
     )
     return None
 
@@ -332,6 +345,7 @@ def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Pa
             evidence=[f"{r.record_id} {r.amount} {_when(r)}" for r in (first, second)],
             money=amount,
             target=target,
+            next_steps=case.refund_steps(target, amount, "if the second one was meant"),
         )
         return True
     if payment.purse is Purse.GATEWAY or case.policy.refund.carry_after is not None:
