@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -12,8 +11,16 @@ from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shops
-from ordersync.engine.writes import Clock, Writer, WriteResult, settle, utc_now
-from ordersync.errors import ConfigError, MappingError, NotFound, OrdersyncError, Transient, Unauthorized
+from ordersync.engine.writes import Clock, Writer, WriteResult, doubt_hold, settle, utc_now
+from ordersync.errors import (
+    ConfigError,
+    MappingError,
+    NotFound,
+    OrdersyncError,
+    Refused,
+    Transient,
+    Unauthorized,
+)
 from ordersync.model import Action, ActionState, Decision, Hold, Link, hold_key
 from ordersync.reconcile import Limits, Policy
 from ordersync.store import Store
@@ -60,6 +67,7 @@ class Applier:
         report = ApplyReport()
         started_at = self.clock()
         writer = Writer(self.store, self.sent_log, self.limits, started_at, self.clock)
+        self._settle_unlinked(report)
         plan = make_plan(self.store, self.shops, self.policy, started_at)
         report.new_holds += plan.new_holds
         wanted = None if saved is None else {action.key: action for action in saved}
@@ -76,8 +84,23 @@ class Applier:
                 continue
             self._link(link, writer, wanted, met, report)
         if wanted is not None:
-            report.stale = [action for key, action in sorted(wanted.items()) if key not in met]
+            left = {link_id for link_id, _ in report.left}
+            report.stale = [
+                action for key, action in sorted(wanted.items()) if key not in met and action.link_id not in left
+            ]
         return report
+
+    def _settle_unlinked(self, report: ApplyReport) -> None:
+        """Typed writes on orders without a link: nobody else looks whether they happened."""
+        for record in self.store.actions(open_only=True):
+            target = record.action.target
+            shop = self.shops.get(target.shop)
+            if shop is None or self.store.link_of(target) is not None:
+                continue
+            if settle(self.store, shop, record, self.clock).state is ActionState.DOUBT:
+                now_known = self.store.action(record.action.key) or record
+                number, is_new = self.store.open_hold(doubt_hold(now_known), self.clock())
+                report.new_holds += [number] if is_new else []
 
     def _link(
         self,
@@ -100,7 +123,7 @@ class Applier:
             report.paused[refused.shop or "?"] = refused.message
             report.left.append((link.link_id, refused.message))
             report.new_holds += self._hold_shop(refused)
-        except (Transient, NotFound) as failed:
+        except (Transient, NotFound, Refused, MappingError) as failed:
             report.left.append((link.link_id, str(failed)))
         finally:
             self.store.release(self.owner)
@@ -116,6 +139,9 @@ class Applier:
         tried: set[str] = set()
         decision: Decision | None = None
         for _ in range(ROUNDS):
+            if not self.store.claim(link.members, self.owner, self.clock(), CLAIM_FOR):
+                report.left.append((link.link_id, "another ordersync process took it over"))
+                return
             decision = self._fresh_decision(link, report)
             due = [
                 action
@@ -148,8 +174,12 @@ class Applier:
             shop = self.shops.get(ref.shop)
             if shop is None:
                 continue
-            with contextlib.suppress(MappingError):
+            try:
                 observe(self.store, shop, ref.order_id)
+            except MappingError:
+                # Parked, it blocks its link; what could not even be parked must not be decided on an old copy.
+                if not self.store.parked(ref):
+                    raise
             for record in self.store.actions(target=ref, open_only=True):
                 settle(self.store, shop, record, self.clock)
         plan = make_plan(self.store, self.shops, self.policy, self.clock(), only=[link.link_id])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
+from ordersync.engine.apply import CLAIM_FOR
 from ordersync.engine.look import member_of
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
@@ -44,6 +46,7 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Prepared:
     action: Action
+    wish: Wish
     warnings: tuple[str, ...]
     """What the person should know before saying yes."""
 
@@ -103,15 +106,42 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
         digest=money_digest([member], wish.kind.value, str(wish.amount)),
         by=who,
     )
-    return Prepared(action, warnings)
+    return Prepared(action, wish, warnings)
 
 
 def perform(
     store: Store, shops: Shops, prepared: Prepared, sent_log: SentLog, limits: Limits | None = None
 ) -> WriteResult:
-    """Send it: intent, one call, receipt, read-back."""
-    writer = Writer(store, sent_log, limits, utc_now())
-    return writer.write(shops[prepared.action.target.shop], prepared.action)
+    """Claim the order, look once more, and send it: intent, one call, receipt, read-back.
+
+    Errors: Held when another process works on the order, or when its money changed since it was prepared (apply may
+    have made the same refund while a person read the question).
+    """
+    ref = prepared.action.target
+    link = store.link_of(ref)
+    owner = secrets.token_hex(8)
+    if not store.claim(link.members if link else (ref,), owner, utc_now(), CLAIM_FOR):
+        raise Held(
+            f"another ordersync process is working on {ref}; nothing was sent",
+            code="claimed",
+            shop=ref.shop,
+            order=ref.order_id,
+            next_step="run the same command again in a minute",
+        )
+    try:
+        now_seen = prepare(store, shops, ref, prepared.wish).action
+        if (now_seen.key, now_seen.digest) != (prepared.action.key, prepared.action.digest):
+            raise Held(
+                f"{ref} changed since you were asked; nothing was sent",
+                code="changed_since",
+                shop=ref.shop,
+                order=ref.order_id,
+                next_step=f"look: ordersync orders show {ref}; then type the command again if it is still wanted",
+            )
+        writer = Writer(store, sent_log, limits, utc_now())
+        return writer.write(shops[ref.shop], prepared.action)
+    finally:
+        store.release(owner)
 
 
 def _purse(member: Member, wish: Wish) -> tuple[str | None, Purse | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,14 +30,33 @@ def link_by_rules(store: Store, rules: Sequence[LinkRule], now: datetime) -> Lin
     report = LinkReport()
     held: set[str] = set()
     for rule in rules:
+        named_by = _references(store, rule)
         for stored in store.orders(rule.source):
             reference = rule.reference(stored.order)
             if reference is not None and not stored.order.draft:
-                _try(store, rule, stored.order, reference, now, report, held)
+                _try(store, rule, stored.order, reference, named_by[reference], now, report, held)
     for hold in store.holds():
         if hold.hold.code == "reference_unconfirmed" and hold.hold.key not in held:
             store.close_hold(hold.hold.key, now, "no longer so at the last look")
     return report
+
+
+def _references(store: Store, rule: LinkRule) -> Counter[str]:
+    """How many orders state each reference: one that several state proves nothing about any of them."""
+    return Counter(
+        reference
+        for stored in store.orders(rule.source)
+        if not stored.order.draft and (reference := rule.reference(stored.order)) is not None
+    )
+
+
+def _named(store: Store, rule: LinkRule, reference: str) -> list[OrderRef]:
+    """Orders the reference names by the field the rule compares; a number that looks like an id is not one."""
+    found = store.find(rule.to_shop, reference)
+    if rule.to_field == "id":
+        return [ref for ref in found if ref.order_id == reference]
+    stored = [store.order(ref) for ref in found]
+    return [one.order.ref for one in stored if one is not None and one.order.number == reference]
 
 
 def _try(
@@ -44,11 +64,12 @@ def _try(
     rule: LinkRule,
     order: Order,
     reference: str,
+    stated_by: int,
     now: datetime,
     report: LinkReport,
     held: set[str],
 ) -> None:
-    named = store.find(rule.to_shop, reference)
+    named = _named(store, rule, reference)
     if not named:
         report.unmatched += 1
         return
@@ -61,6 +82,8 @@ def _try(
     if len(named) > 1:
         why.append(f"{len(named)} orders of {rule.to_shop} have that number")
     else:
+        if stated_by > 1:
+            why.append(f"{stated_by} orders of {order.shop} name it")
         other = store.order(named[0])
         theirs = store.link_of(named[0])
         if mine is not None:

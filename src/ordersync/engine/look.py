@@ -45,16 +45,21 @@ def make_plan(
         if wanted is not None and dirty.link.link_id not in wanted:
             continue
         decision = decide_link(store, shops, dirty.link, policy, now)
-        plan.new_holds += store.save_decision(decision, now)
+        plan.new_holds += store.save_decision(decision, now, version=dirty.version)
         plan.looked += 1
         due = {f"action:{action.key}" for action in decision.actions}
         for hold in on_actions:
             if hold.link_id == decision.link_id and hold.subject not in due:
                 store.close_hold(hold.key, now, "the write it stopped is no longer due")
-        if decision.agrees:
+        if decision.agrees and not _unsettled(store, dirty.link):
             store.mark_clean(dirty.link.link_id, dirty.version)
         plan.decisions.append(decision)
     return plan
+
+
+def _unsettled(store: Store, link: Link) -> bool:
+    """A write not read back keeps its link in sight, also where the members agree already."""
+    return any(store.actions(target=ref, open_only=True) for ref in link.members)
 
 
 def _rules_digest(shops: Shops, policy: Policy) -> str:

@@ -12,7 +12,6 @@ from datetime import datetime
 
 from ordersync.model import (
     Action,
-    ActionKind,
     ActionRecord,
     ActionState,
     Decision,
@@ -26,6 +25,7 @@ from ordersync.model import (
     Wait,
     hold_key,
 )
+from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.members import Member, in_flight_minor
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
@@ -187,36 +187,17 @@ def reconcile(
     return case.result()
 
 
-def doubt_steps(action: Action) -> tuple[str, ...]:
-    """What a person can do about a write of unknown outcome."""
-    steps = [
-        f"ordersync orders show {action.target} --fresh   is it there?",
-        "ordersync apply   looks again; it settles when it is seen",
-    ]
-    if action.kind is ActionKind.REFUND:
-        steps.append(
-            f"not there, and still owed: refund it in the shop's admin with {action.token} in its note or reason"
-        )
-    return tuple(steps)
-
-
 def _hold_doubts(case: Case) -> None:
     """A write nobody knows the outcome of stops all money on its link; so does one whose record never showed."""
     for record in case.journal:
         action = record.action
         if record.state is ActionState.DOUBT:
             case.money_blocked = True
-            amount = f" {action.amount}" if action.amount else ""
             case.hold(
                 "in_doubt",
-                f"a {action.kind}{amount} was sent to {action.target} and no clear answer came. It is not sent "
-                "again without you.",
+                doubt_message(action),
                 action.key,
-                evidence=(
-                    f"sent {record.sent_at:%Y-%m-%d %H:%M:%S} UTC, mark {action.token}" if record.sent_at else "",
-                    f"answer: {record.answer or 'none'}",
-                    *(f"looked {at:%Y-%m-%d %H:%M:%S} UTC: not there" for at in record.looked_at),
-                ),
+                evidence=doubt_evidence(record),
                 next_steps=doubt_steps(action),
                 money=action.amount,
                 sticky=False,
