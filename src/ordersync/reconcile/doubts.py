@@ -29,6 +29,5 @@ def doubt_steps(action: Action) -> tuple[str, ...]:
         "ordersync apply   looks again; it settles when it is seen",
     )
     if action.kind is ActionKind.REFUND:
-        admin = f"refund it in the shop's admin with {action.token} in its note or reason"
-        return (*steps, f"not there, and still owed: {admin}")
+        return (*steps, f"not there, still owed: refund it in the admin, {action.token} in its note")
     return steps
