@@ -12,12 +12,13 @@ from tests.scenarios.test_apply_protocol import WIDE, World
 
 from ordersync.connector import RawOrder, Receipt, RefundRequest
 from ordersync.engine.byhand import Wish, perform, prepare
-from ordersync.engine.linking import link_by_rules
+from ordersync.engine.linking import link_by_rules, read_link_file
 from ordersync.engine.look import make_plan
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.writes import Writer
-from ordersync.errors import Held, MappingError, Refused, StoreError, Transient
+from ordersync.errors import Held, MappingError, Refused, StoreError, Transient, UsageError
 from ordersync.model import ActionKind, ActionState, Cancellation, OrderRef, Refund, RefundState
+from ordersync.reconcile import Limits
 from ordersync.reconcile.rules import LinkRule
 from ordersync.store import Store
 from ordersync.testing.orders import build_order, usd
@@ -295,3 +296,32 @@ def test_a_writer_that_was_held_up_before_sending_sends_nothing(world: World) ->
     writer = Writer(world.store, SlowLog(world.folder / "sent.log"), WIDE, clock(), clock)
     assert writer.write(world.shops["b"], action).state is ActionState.EXPIRED
     assert world.fakes["b"].calls == []
+
+
+def test_a_key_that_reads_again_closes_its_hold_though_nothing_is_to_be_written(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    world.fakes["b"].answers = ["unauthorized"]
+    world.apply()
+    assert world.hold_codes() == {"unauthorized"}
+    world.refund_by_hand("b", 1250)
+    world.read()
+    world.fakes["b"].answers = ["ok"]
+    world.refund_by_hand("a", 10)
+    world.limits = Limits()
+    world.apply()
+    assert world.hold_codes() == {"limit"}
+
+
+def test_a_links_file_with_an_endless_cell_is_answered_briefly(world: World) -> None:
+    text = "a,b\n" + "9" * 100_000 + ",1\n"
+    with pytest.raises(UsageError) as refused:
+        read_link_file(world.store, text, ["a", "b"])
+    assert len(refused.value.message) < 300
+
+
+def test_somebody_without_a_name_is_recorded_by_number(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert (prepare(world.store, world.shops, B, FIVE).action.by or "").startswith("uid ")

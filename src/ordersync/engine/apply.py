@@ -42,6 +42,8 @@ class ApplyReport:
     """Actions of a saved plan that were no longer due as saved; nothing was written for them."""
     paused: dict[str, str] = field(default_factory=dict)
     """Shops that refused the credentials: their links are left."""
+    read: set[str] = field(default_factory=set)
+    """Shops that answered a fresh look."""
 
     @property
     def done(self) -> list[WriteResult]:
@@ -83,6 +85,9 @@ class Applier:
                 report.decisions.append(decision)
                 continue
             self._link(link, writer, wanted, met, report)
+        for shop in report.read - set(report.paused):
+            # One that may read but not write is paused anew, under the same hold, at its next write.
+            self.store.close_hold(hold_key("unauthorized", f"shop:{shop}"), self.clock(), "the shop takes the key")
         if wanted is not None:
             left = {link_id for link_id, _ in report.left}
             report.stale = [
@@ -156,9 +161,6 @@ class Applier:
             report.results.append(result)
             if self.on_result is not None:
                 self.on_result(result)
-            if result.state is ActionState.SEEN:
-                shop_hold = hold_key("unauthorized", f"shop:{action.target.shop}")
-                self.store.close_hold(shop_hold, self.clock(), "the shop took a write again")
             if result.state is ActionState.EXPIRED and result.hold is None:
                 # Proven not done: the next run may try under a new key, this one leaves the link alone.
                 report.left.append((link.link_id, result.said))
@@ -176,6 +178,7 @@ class Applier:
                 continue
             try:
                 observe(self.store, shop, ref.order_id)
+                report.read.add(ref.shop)
             except MappingError:
                 # Parked, it blocks its link; what could not even be parked must not be decided on an old copy.
                 if not self.store.parked(ref):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,7 +87,7 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
         _check_refund(store, member, wish)
     warnings = tuple(_warnings(store, member, wish, purse))
     there = member.refunded_minor + member.pending_minor
-    who = getpass.getuser()
+    who = _who()
     already = f"{there}/{member.captured_minor}/{member.order.is_cancelled}/{member.order.archived}"
     tries = sum(1 for a in store.actions(target=ref) if a.action.fact_id is None and not a.state.is_open)
     key = stable_hash("by hand", str(ref), wish.kind.value, str(wish.amount), already, str(tries))[:40]
@@ -142,6 +143,13 @@ def perform(
         return writer.write(shops[ref.shop], prepared.action)
     finally:
         store.release(owner)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):  # a container may run under an id that has no name
+        return f"uid {os.getuid()}"
 
 
 def _purse(member: Member, wish: Wish) -> tuple[str | None, Purse | None]:
