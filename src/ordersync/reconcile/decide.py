@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ordersync.model import (
     Action,
@@ -29,6 +29,10 @@ from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_step
 from ordersync.reconcile.members import Member, in_flight_minor
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
+
+
+BELIEVED_AHEAD = timedelta(hours=24)
+"""A platform's clock may be off by its time zone; a fact dated later than that would wait unseen."""
 
 
 @dataclass(slots=True)
@@ -102,6 +106,16 @@ class Case:
                 target=target,
             )
         )
+
+    def ill_dated(self, happened_at: datetime | None) -> tuple[str, str] | None:
+        """Code and reason of the hold for a fact from before the link was live, seen long after, or yet to come."""
+        if happened_at is None or happened_at <= self.live_from:
+            return "differs_at_link", "old differences are not carried without you"
+        if self.now - happened_at > self.policy.old_after:
+            return "old_fact", "old differences are not carried without you"
+        if happened_at - self.now > BELIEVED_AHEAD:
+            return "dated_ahead", "a date so far ahead is not waited for"
+        return None
 
     def look_steps(self) -> tuple[str, ...]:
         shown = tuple(f"ordersync orders show {ref} --fresh" for ref in self.link.members)
