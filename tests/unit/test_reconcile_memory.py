@@ -247,4 +247,4 @@ def test_a_fact_dated_far_ahead_is_held_instead_of_waited_for() -> None:
     assert codes(cancel) == {"dated_ahead"}
     skewed = decide(build_order("a", refunds=[R("r1", 500, minutes_ago=ten_hours)]), build_order("b"))
     assert waits(skewed) == {"carry_after"}
-    assert not (refund.actions or cancel.actions or skewed.actions)
+    assert not any(look.actions for look in (refund, cancel, skewed))

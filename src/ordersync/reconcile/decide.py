@@ -30,7 +30,6 @@ from ordersync.reconcile.members import Member, in_flight_minor
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
 
-
 BELIEVED_AHEAD = timedelta(hours=24)
 """A platform's clock may be off by its time zone; a fact dated later than that would wait unseen."""
 
