@@ -248,3 +248,14 @@ def test_a_fact_dated_far_ahead_is_held_instead_of_waited_for() -> None:
     skewed = decide(build_order("a", refunds=[R("r1", 500, minutes_ago=ten_hours)]), build_order("b"))
     assert waits(skewed) == {"carry_after"}
     assert not any(look.actions for look in (refund, cancel, skewed))
+
+
+def test_a_typed_refund_and_its_copy_are_agreement_also_after_the_journal_is_lost() -> None:
+    copy = token_of(fact_id_of(A, FactKind.REFUND, "typed-1"))
+    a = build_order("a", refunds=[R("typed-1", 500, note="os-bbbbbbbb")])
+    b = build_order("b", refunds=[R("x", 500, note=copy)])
+    assert decide(a, b).agrees
+    third = decide(a, b, build_order("c"))
+    for look in (third, decide(a, b, build_order("c"), ledger=third.ledger)):
+        assert only(look).target == C
+        assert only(look).token == copy
