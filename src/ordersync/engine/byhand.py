@@ -87,7 +87,7 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
         _check_refund(store, member, wish)
     warnings = tuple(_warnings(store, member, wish, purse))
     there = member.refunded_minor + member.pending_minor
-    who = _who()
+    who = who_types()
     already = f"{there}/{member.captured_minor}/{member.order.is_cancelled}/{member.order.archived}"
     tries = sum(1 for a in store.actions(target=ref) if a.action.fact_id is None and not a.state.is_open)
     key = stable_hash("by hand", str(ref), wish.kind.value, str(wish.amount), already, str(tries))[:40]
@@ -106,6 +106,7 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
         because=f"typed by {who}",
         digest=money_digest([member], wish.kind.value, str(wish.amount)),
         by=who,
+        implied=_implied(member, wish),
     )
     return Prepared(action, wish, warnings)
 
@@ -145,7 +146,8 @@ def perform(
         store.release(owner)
 
 
-def _who() -> str:
+def who_types() -> str:
+    """The person at the keyboard, as the machine knows them."""
     try:
         return getpass.getuser()
     except (KeyError, ImportError, OSError):  # a container may run under an id that has no name
@@ -201,6 +203,16 @@ def _check_refund(store: Store, member: Member, wish: Wish) -> None:
             code="exceeds_captured",
             next_step=f'--amount "{rest}" refunds the rest' if left > 0 else None,
         )
+
+
+def _implied(member: Member, wish: Wish) -> Money | None:
+    """What a cancel there gives back by itself, at most; limits count it like a refund."""
+    left = member.captured_minor - member.refunded_minor
+    if wish.kind is not ActionKind.CANCEL or member.order is None or left <= 0:
+        return None
+    if member.semantics.cancel_refunds == "none":
+        return None
+    return wish.amount or Money(amount_minor=left, currency=member.order.money_currency)
 
 
 def _warnings(store: Store, member: Member, wish: Wish, purse: Purse | None) -> list[str]:

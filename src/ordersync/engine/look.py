@@ -81,6 +81,7 @@ def decide_link(store: Store, shops: Shops, link: Link, policy: Policy, now: dat
         policy,
         now,
         live_from=max(store.birth_at, link.made_at - LIVE_BEFORE_LINK),
+        approvals=store.resolutions(link_id=link.link_id),
     )
 
 

@@ -45,6 +45,7 @@ from ordersync.model import (
     Order,
     Progress,
     Purse,
+    fact_of,
     hold_key,
 )
 from ordersync.reconcile import Limits, token_in
@@ -92,8 +93,13 @@ class Writer:
         if stop is not None:
             return WriteResult(action, ActionState.EXPIRED, f"held: {stop.message}", stop)
         now = self.clock()
+        over_limit = self.store.approval_for("limit", action_hold_key("limit", action), action.digest, now)
+        if over_limit is not None:
+            action = action.model_copy(update={"approvals": (*action.approvals, over_limit)})
         try:
-            self.store.intend(action, now, now + SEND_WITHIN, self._limit_check(action))
+            self.store.intend(
+                action, now, now + SEND_WITHIN, self._limit_check(action, approved=over_limit is not None)
+            )
         except IntentHeld as held:
             self.store.open_hold(held.hold, now)
             return WriteResult(action, ActionState.EXPIRED, f"held: {held.hold.message}", held.hold)
@@ -148,6 +154,7 @@ class Writer:
             sticky=True,
             link_id=action.link_id,
             target=action.target,
+            facts=fact_of(action),
         )
         self.store.open_hold(hold, self.clock())
         return hold
@@ -224,10 +231,11 @@ class Writer:
             raise AssertionError("an intended action is in the journal")
         return record
 
-    def _limit_check(self, action: Action) -> Callable[[Spent], Hold | None]:
-        """The limit check of one action, run inside the transaction that commits its intent."""
+    def _limit_check(self, action: Action, *, approved: bool) -> Callable[[Spent], Hold | None]:
+        """The limit check of one action, run inside the transaction that commits its intent. A person may have
+        approved exactly this one beyond the limit."""
         limits = self.limits
-        if limits is None:
+        if limits is None or approved:
             return lambda _spent: None
         return lambda spent: check_limits(action, spent.since(self.run_started_at), spent, limits)
 

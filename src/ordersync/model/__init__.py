@@ -50,9 +50,21 @@ from ordersync.model.order import (
     TaxLine,
     Totals,
 )
+from ordersync.model.resolution import (
+    APPROVED_FOR,
+    VERBS,
+    Resolution,
+    Verb,
+    fact_of,
+    may_have_happened,
+    seen_digest,
+    verbs_of,
+)
 
 __all__ = [
+    "APPROVED_FOR",
     "NO_CURRENCY",
+    "VERBS",
     "Action",
     "ActionKind",
     "ActionRecord",
@@ -90,15 +102,21 @@ __all__ = [
     "Refund",
     "RefundLine",
     "RefundState",
+    "Resolution",
     "ShippingLine",
     "TaxLine",
     "Totals",
+    "Verb",
     "Wait",
     "fact_id_of",
+    "fact_of",
     "hold_key",
     "iso_exponent",
+    "may_have_happened",
     "minor_units",
+    "seen_digest",
     "stable_hash",
     "token_of",
     "total",
+    "verbs_of",
 ]

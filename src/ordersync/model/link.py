@@ -140,6 +140,15 @@ class Action(Frozen):
     digest: str
     by: str | None = None
     """Who asked, for a command given by hand."""
+    implied: Money | None = None
+    """What a cancel gives back to the buyer by itself."""
+    approvals: tuple[int, ...] = ()
+    """Answers of a person this write needs: all are used up when its intent is stored, or it is not stored."""
+
+    @property
+    def value(self) -> Money | None:
+        """Money this write refunds, named or implied; None where it refunds nothing."""
+        return {ActionKind.REFUND: self.amount, ActionKind.CANCEL: self.implied}.get(self.kind)
 
     @property
     def pays_buyer(self) -> bool:
@@ -148,7 +157,8 @@ class Action(Frozen):
 
 class ActionState(StrEnum):
     """intended -> sending -> receipted -> seen; or expired (never sent), refused (proven not done),
-    doubt (sent, nobody knows), settled (doubt resolved by finding our token)."""
+    doubt (sent, nobody knows; a person may say that it did not happen: expired), left (a person gave up a doubt:
+    it may have happened and counts in every bound)."""
 
     INTENDED = "intended"
     SENDING = "sending"
@@ -157,6 +167,7 @@ class ActionState(StrEnum):
     EXPIRED = "expired"
     REFUSED = "refused"
     DOUBT = "doubt"
+    LEFT = "left"
 
     @property
     def is_open(self) -> bool:
@@ -201,6 +212,10 @@ class Hold(Frozen):
     """Does not close itself when the next look no longer derives it."""
     link_id: str | None = None
     target: OrderRef | None = None
+    facts: tuple[str, ...] = ()
+    """Facts it is about: leaving it accepts that they differ."""
+    digest: str | None = None
+    """The money facts an answer is bound to; None: what the hold says."""
 
 
 class Wait(Frozen):

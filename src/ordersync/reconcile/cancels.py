@@ -37,7 +37,11 @@ def decide_cancel(case: Case) -> None:
     )
     if previous is not None:
         gone = [c.member for c in previous.cells if c.state is CellState.PRESENT]
-        gone = [ref for ref in gone if all(m.ref != ref for m in cancelled)]
+        gone = [
+            ref
+            for ref in gone
+            if all(m.ref != ref for m in cancelled) and not case.waived(previous.fact.fact_id, ref, None)
+        ]
         if gone:
             case.hold(
                 "cancellation_vanished",
@@ -70,8 +74,9 @@ def _cell(case: Case, fact: Fact, member: Member, previous: LedgerRow | None) ->
     if member.order is not None and member.order.is_cancelled:
         return Cell(member=member.ref, state=CellState.PRESENT, record_ids=(RECORD_ID,))
     before = previous.cell(member.ref) if previous else None
-    if before is not None and before.state is CellState.WAIVED:
-        return before
+    waived = case.waived(fact.fact_id, member.ref, before)
+    if waived is not None:
+        return waived
     sources = [m for m in case.members if m.order is not None and m.order.is_cancelled and not _ours(case, m)]
     if not any(case.policy.cancel.counts(m.ref.shop) for m in sources):
         case.skipped.append(f"{fact.origin} cancelled: local, its shop is not among policy.cancel.from")
@@ -136,7 +141,8 @@ def _owed(case: Case, fact: Fact, member: Member, before: Cell | None) -> tuple[
     if "cancel" not in member.capabilities or not member.semantics.records_cancel:
         case.skipped.append(f"{target} cancel: cannot, its platform has no cancel that can be read back")
         return CellState.CANNOT, "no_cancel_call"
-    if before is not None and before.state is CellState.CANNOT:
+    unable = before is not None and before.state is CellState.CANNOT
+    if unable and not case.approved("now_possible", fact.fact_id, target, None):
         case.hold(
             "now_possible",
             f"{target} could not be cancelled before and now could",
@@ -147,9 +153,10 @@ def _owed(case: Case, fact: Fact, member: Member, before: Cell | None) -> tuple[
         return CellState.CANNOT, "now_possible"
     why = _too_late(case, fact, member) or _not_now(case, fact, member)
     if why is not None:
-        return CellState.OWED, why
+        # What could not be done stays so until it was done: an approval lets it pass this once.
+        return CellState.CANNOT if unable else CellState.OWED, why
     _plan(case, fact, member, sum(1 for a in attempts if a.state is ActionState.EXPIRED))
-    return CellState.OWED, None
+    return CellState.CANNOT if unable else CellState.OWED, None
 
 
 def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
@@ -176,7 +183,7 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
         return code
     happened_at = fact.happened_at
     ill_dated = case.ill_dated(happened_at)
-    if ill_dated is not None:
+    if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, None):
         code, reason = ill_dated
         case.hold(
             code,
@@ -274,6 +281,7 @@ def _plan(case: Case, fact: Fact, member: Member, generation: int) -> None:
             notify_buyer=case.policy.cancel.notify_buyer,
             because=f"{fact.origin} cancelled{at}",
             digest=money_digest(case.members, fact.fact_id, str(member.ref), "cancel", cancels=False),
+            approvals=case.approvals(member.ref, fact.fact_id),
         )
     )
 

@@ -26,8 +26,7 @@ def _hold_overshoot(case: Case, row: Row) -> None:
         there = row.sum_minor(member.ref, RefundState.COMPLETED, RefundState.PENDING)
         surplus = there - amount.amount_minor
         if there and surplus > TOLERANCE_MINOR:
-            case.money_blocked = True
-            case.hold(
+            case.money_blocked |= case.hold(
                 "overshoot",
                 f"{member.ref} shows {Money(amount_minor=there, currency=amount.currency)} refunded for a "
                 f"refund of {amount} on {row.fact.origin}",
@@ -38,8 +37,7 @@ def _hold_overshoot(case: Case, row: Row) -> None:
                 target=member.ref,
             )
         elif there and surplus < -TOLERANCE_MINOR:
-            case.money_blocked = True
-            case.hold(
+            case.money_blocked |= case.hold(
                 "refund_differs",
                 f"{member.ref} shows {Money(amount_minor=there, currency=amount.currency)} of a refund of "
                 f"{amount} on {row.fact.origin}",
@@ -89,6 +87,7 @@ def _hold_crossing(case: Case) -> None:
     shown = {
         row.fact.fact_id: frozenset(r.member for r in row.all_records if r.state is RefundState.COMPLETED)
         for row in case.pairing.rows
+        if not _left_where_it_lacks(case, row)
     }
     crossing = {
         fact_id
@@ -99,8 +98,7 @@ def _hold_crossing(case: Case) -> None:
     if not crossing:
         return
     rows = [row for row in case.pairing.rows if row.fact.fact_id in crossing]
-    case.money_blocked = True
-    case.hold(
+    case.money_blocked |= case.hold(
         "ambiguous_refund",
         "members show different refunds; whether they are the same one is not for ordersync to guess: "
         + ", ".join(f"{r.member} {r.amount}" for row in rows for r in row.all_records),
@@ -108,3 +106,10 @@ def _hold_crossing(case: Case) -> None:
         evidence=[f"{r.member} {r.record_id} {r.amount} {r.state}" for row in rows for r in row.all_records],
         money=max((row.fact.amount for row in rows if row.fact.amount), key=lambda m: m.amount_minor),
     )
+
+
+def _left_where_it_lacks(case: Case, row: Row) -> bool:
+    """A person chose not to have it carried to any member that lacks it: it crosses nothing any more."""
+    lacking = [m.ref for m in case.members if m.ref not in row.records]
+    cells = {ref: row.previous.cell(ref) if row.previous else None for ref in lacking}
+    return bool(lacking) and all(case.waived(row.fact.fact_id, ref, cells[ref]) for ref in lacking)

@@ -14,6 +14,8 @@ from ordersync.model import (
     Action,
     ActionRecord,
     ActionState,
+    Cell,
+    CellState,
     Decision,
     FactKind,
     Hold,
@@ -22,16 +24,25 @@ from ordersync.model import (
     Link,
     Money,
     OrderRef,
+    Resolution,
+    Verb,
     Wait,
     hold_key,
+    stable_hash,
+    token_of,
+    verbs_of,
 )
+from ordersync.reconcile.answers import Answers
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
-from ordersync.reconcile.members import Member, in_flight_minor
+from ordersync.reconcile.members import Member, in_flight_minor, money_digest
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
 
 BELIEVED_AHEAD = timedelta(hours=24)
 """A platform's clock may be off by its time zone; a fact dated later than that would wait unseen."""
+
+WHOLE_MONEY = frozenset({"different_currencies", "different_totals", "two_purses"})
+"""Holds about all money of a link: leaving one accepts what is there now, and the next refund asks again."""
 
 
 @dataclass(slots=True)
@@ -46,12 +57,15 @@ class Case:
     live_from: datetime
     """Facts dated before this are never carried without a person: they are older than the link or the store."""
     previous: Ledger
+    answers: Answers
     pairing: Pairing = field(default_factory=Pairing)
     rows: list[LedgerRow] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    used: dict[tuple[OrderRef, str], list[int]] = field(default_factory=dict)
+    """Approvals that let a write pass a check, per target and fact."""
     money_blocked: bool = False
     """A money hold stands on this link: no money moves, other kinds may go on."""
 
@@ -85,12 +99,21 @@ class Case:
         money: Money | None = None,
         sticky: bool = False,
         target: OrderRef | None = None,
-    ) -> None:
-        """One hold per code and subject matter; a second one with the same key adds nothing."""
+    ) -> bool:
+        """One hold per code and subject matter; a second one with the same key adds nothing.
+
+        False when a person left exactly this as it is: then nothing is held.
+        """
         subject = f"link:{self.link.link_id}"
         about = hold_key(code, subject, str(target or ""), *discriminators)
         if any(h.key == about for h in self.holds):
-            return
+            return True
+        facts = self._facts_in(discriminators)
+        digest = self._digest(code, facts, target, money, (message, *evidence))
+        left = self.answers.left_hold(about, digest)
+        if left is not None:
+            self.skipped.append(f"{code}: left as it is by {left.who}: {left.why}")
+            return False
         self.holds.append(
             Hold(
                 key=about,
@@ -103,8 +126,49 @@ class Case:
                 sticky=sticky,
                 link_id=self.link.link_id,
                 target=target,
+                facts=facts,
+                digest=digest,
             )
         )
+        return True
+
+    def _facts_in(self, discriminators: Sequence[str]) -> tuple[str, ...]:
+        """The facts a hold is told apart by, directly or through the write it is about."""
+        tried = {a.action.key: a.action.fact_id for a in self.journal}
+        named = (tried.get(word) or (word if _is_fact_id(word) else None) for word in discriminators)
+        return tuple(dict.fromkeys(fact_id for fact_id in named if fact_id))
+
+    def _digest(
+        self, code: str, facts: Sequence[str], target: OrderRef | None, money: Money | None, said: Sequence[str]
+    ) -> str:
+        if Verb.APPROVE in verbs_of(code) and target is not None and len(facts) == 1:
+            return self.write_digest(facts[0], target, money)
+        if code in WHOLE_MONEY:
+            return money_digest(self.members, code)
+        return stable_hash(*said, str(money))[:32]
+
+    def write_digest(self, fact_id: str, target: OrderRef, amount: Money | None) -> str:
+        """Binds one write, an amount for a refund and None for a cancel, to the money that was seen."""
+        if amount is None:
+            return money_digest(self.members, fact_id, str(target), "cancel", cancels=False)
+        return money_digest(self.members, fact_id, str(target), str(amount), copies=token_of(fact_id))
+
+    def approved(self, code: str, fact_id: str, target: OrderRef, amount: Money | None) -> bool:
+        """A person lets exactly this write pass this check; the write then carries (and uses up) the approval."""
+        found = self.answers.approval(code, fact_id, target, self.write_digest(fact_id, target, amount))
+        if found is None:
+            return False
+        self.used.setdefault((target, fact_id), []).append(found.number)
+        return True
+
+    def approvals(self, target: OrderRef, fact_id: str) -> tuple[int, ...]:
+        return tuple(sorted(set(self.used.get((target, fact_id), ()))))
+
+    def waived(self, fact_id: str, target: OrderRef, before: Cell | None) -> Cell | None:
+        """The cell of a fact that a person left as it is at this order; it stays so at every look."""
+        if before is not None and before.state is CellState.WAIVED:
+            return before
+        return self.answers.left(fact_id, target)
 
     def ill_dated(self, happened_at: datetime | None) -> tuple[str, str] | None:
         """Code and reason of the hold for a fact from before the link was live, seen long after, or yet to come."""
@@ -157,11 +221,13 @@ def reconcile(
     policy: Policy,
     now: datetime,
     live_from: datetime,
+    approvals: Sequence[Resolution] = (),
 ) -> Decision:
     """Decide one link.
 
     `members` is every member of the link, in any order; the result does not depend on it. `journal` holds the
-    actions ever taken on these orders. At most one write per order is planned; the rest waits for the next look.
+    actions ever taken on these orders, `approvals` what people answered to this link's holds. At most one write per
+    order is planned; the rest waits for the next look.
     """
     from ordersync.reconcile.cancels import decide_cancel
     from ordersync.reconcile.refunds import decide_refunds
@@ -175,6 +241,7 @@ def reconcile(
         now=now,
         live_from=live_from,
         previous=ledger,
+        answers=Answers(approvals, now),
     )
     _hold_doubts(case)
     blocked = [m for m in case.members if m.problem or m.order is None]
@@ -216,3 +283,7 @@ def _hold_doubts(case: Case) -> None:
                 sticky=False,
                 target=action.target,
             )
+
+
+def _is_fact_id(word: str) -> bool:
+    return len(word) == 64 and all(char in "0123456789abcdef" for char in word)

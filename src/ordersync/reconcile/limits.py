@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ordersync.model import Action, ActionKind, Hold, Money, hold_key
+from ordersync.model import Action, ActionKind, Hold, Money, fact_of, hold_key
 from ordersync.reconcile.policy import Limits, LimitSet
 
 
@@ -34,19 +34,19 @@ def check_limits(action: Action, run: Tally, day: Tally, limits: Limits) -> Hold
 def _crossed(action: Action, tally: Tally, bound: LimitSet) -> str | None:
     if action.kind is ActionKind.CANCEL and tally.count(ActionKind.CANCEL) + 1 > bound.cancel:
         return f"cancels {bound.cancel}"
-    if action.kind is not ActionKind.REFUND or action.amount is None:
-        return None
-    if tally.count(ActionKind.REFUND) + 1 > bound.refund:
+    if action.kind is ActionKind.REFUND and tally.count(ActionKind.REFUND) + 1 > bound.refund:
         return f"refunds {bound.refund}"
-    currency = action.amount.currency
-    allowed = Money(amount_minor=bound.value_limit(currency), currency=currency)
-    if allowed < tally.value(currency) + action.amount:
+    value = action.value
+    if value is None:
+        return None
+    allowed = Money(amount_minor=bound.value_limit(value.currency), currency=value.currency)
+    if allowed < tally.value(value.currency) + value:
         return f"refund_value {allowed}"
     return None
 
 
 def _hold(action: Action, which: str, crossed: str) -> Hold:
-    what = f"{action.kind} {action.amount}" if action.amount else action.kind.value
+    what = f"{action.kind} {action.value}" if action.value else action.kind.value
     key = f"limits.{which}.{crossed.split()[0]}" if which != "link" else "3 facts with money per link and day"
     return Hold(
         key=action_hold_key("limit", action),
@@ -58,10 +58,12 @@ def _hold(action: Action, which: str, crossed: str) -> Hold:
             f"raise {key} in the configuration" if which != "link" else "look at the link's refunds first",
             "then run: ordersync apply",
         ),
-        money=action.amount,
+        money=action.value,
         sticky=True,
         link_id=action.link_id,
         target=action.target,
+        facts=fact_of(action),
+        digest=action.digest,
     )
 
 

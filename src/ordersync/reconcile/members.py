@@ -18,6 +18,7 @@ from ordersync.model import (
     PaymentState,
     Purse,
     RefundState,
+    may_have_happened,
     stable_hash,
 )
 from ordersync.model.semantics import Semantics
@@ -154,7 +155,9 @@ def in_flight_minor(target: OrderRef, journal: Iterable[ActionRecord], seen: Seq
         record.action.amount.amount_minor
         for record in journal
         if record.action.target == target
-        and (record.state.is_open or (record.state is ActionState.SEEN and record.action.fact_id is None))
+        and (
+            may_have_happened(record.state) or (record.state is ActionState.SEEN and record.action.fact_id is None)
+        )
         and record.action.amount is not None
         and record.action.kind.value == "refund"
         and record.action.token not in visible_tokens

@@ -31,8 +31,7 @@ UNSEEN_AFTER = timedelta(hours=1)
 def decide_refunds(case: Case) -> None:
     """Fill the ledger's refund rows and plan what is owed, after every reason not to."""
     for problem in case.pairing.problems:
-        case.money_blocked = True
-        case.hold(
+        case.money_blocked |= case.hold(
             problem.code,
             problem.message,
             *(f"{r.member}/{r.record_id}" for r in problem.records),
@@ -74,8 +73,9 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
             amount=Money(amount_minor=there, currency=records[0].amount.currency),
             reason="pending" if pending else None,
         )
-    if before is not None and before.state is CellState.WAIVED:
-        return before
+    waived = case.waived(row.fact.fact_id, member.ref, before)
+    if waived is not None:
+        return waived
     if ids:
         return Cell(member=member.ref, state=CellState.FAILED, record_ids=ids, amount=amount, reason="went_back")
     if amount is None or not _carried(case, row):
@@ -111,15 +111,16 @@ def _owed(
     if cannot is not None:
         case.skipped.append(f"{member.ref} refund {amount}: cannot, {cannot}")
         return CellState.CANNOT, cannot
+    # What could not be done stays so until it was done: the next look must not take it for owed.
+    due = CellState.CANNOT if before is not None and before.state is CellState.CANNOT else CellState.OWED
     why = _not_now(case, row, member, amount, before)
     if why is not None:
-        # What could not be done stays so until a person does it: the next look must not take it for owed.
-        return CellState.CANNOT if why == "now_possible" else CellState.OWED, why
-    payment = _payment(case, member, amount)
+        return due, why
+    payment = _payment(case, row, member, amount)
     if payment is None:
-        return CellState.OWED, "no_single_payment"
+        return due, "no_single_payment"
     if _would_hurt(case, row, member, amount, payment):
-        return CellState.OWED, "held"
+        return due, "held"
     generation = sum(1 for a in attempts if a.state is ActionState.EXPIRED)
     there = case.spoken_for_minor(member)
     case.actions.append(
@@ -137,9 +138,10 @@ def _owed(
             notify_buyer=case.policy.refund.notify_buyer,
             because=_because(row),
             digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount), copies=fact.token),
+            approvals=case.approvals(member.ref, fact.fact_id),
         )
     )
-    return CellState.OWED, None
+    return due, None
 
 
 def _because(row: Row) -> str:
@@ -163,8 +165,7 @@ def _after_attempts(
         if record.state in (ActionState.SEEN, ActionState.REFUSED):
             said = f": {record.answer}" if record.answer else ""
             seen = record.state is ActionState.SEEN
-            case.money_blocked = case.money_blocked or seen
-            case.hold(
+            held = case.hold(
                 "refund_went_back" if seen else "refused",
                 f"{member.ref} showed the refund of {action.amount} and no longer does"
                 if seen
@@ -175,6 +176,7 @@ def _after_attempts(
                 target=member.ref,
                 next_steps=case.refund_steps(member.ref, action.amount, "if it is still owed"),
             )
+            case.money_blocked |= seen and held
             return CellState.FAILED, "went_back" if seen else "refused"
     return None
 
@@ -220,7 +222,8 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
     if not _completed(_counted(case, row)):
         case.wait("refund_pending", f"{fact.origin} refund of {amount} is not completed yet", target, fact.fact_id)
         return "pending"
-    if before is not None and before.state is CellState.CANNOT:
+    unable = before is not None and before.state is CellState.CANNOT
+    if unable and not case.approved("now_possible", fact.fact_id, target, amount):
         case.hold(
             "now_possible",
             f"{target} could not take the refund of {amount} before and now could",
@@ -234,7 +237,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
         case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
         return "money_held"
     ill_dated = case.ill_dated(fact.happened_at)
-    if ill_dated is not None:
+    if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, amount):
         code, reason = ill_dated
         case.hold(
             code,
@@ -258,7 +261,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
         )
         return "refund_has_lines"
     over = next((m for m in case.policy.refund.approve_over if m.currency == amount.currency), None)
-    if over is not None and over < amount:
+    if over is not None and over < amount and not case.approved("needs_approval", fact.fact_id, target, amount):
         case.hold(
             "needs_approval",
             f"a refund of {amount} is above policy.refund.approve_over ({over})",
@@ -275,7 +278,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
     return None
 
 
-def _payment(case: Case, member: Member, amount: Money) -> Payment | None:
+def _payment(case: Case, row: Row, member: Member, amount: Money) -> Payment | None:
     """The one payment at the target that still holds the amount; a refund is never split silently."""
     paid = member.paid_payments
     flying = in_flight_minor(member.ref, case.journal, member.records)
@@ -292,7 +295,7 @@ def _payment(case: Case, member: Member, amount: Money) -> Payment | None:
     case.hold(
         "split_over_payments",
         f"{member.ref} was paid in {len(paid)} parts and no single one of them can take the refund of {amount}",
-        str(amount),
+        row.fact.fact_id,
         money=amount,
         target=member.ref,
         next_steps=case.refund_steps(member.ref, amount, "in parts, each with --payment ID"),
@@ -332,7 +335,7 @@ def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Pa
         )
         return True
     repeat = _repeat(case, row, payment)
-    if repeat is not None:
+    if repeat is not None and not case.approved("looks_like_repeat", fact.fact_id, target, amount):
         first, second = repeat
         case.hold(
             "looks_like_repeat",

@@ -2,6 +2,7 @@
 
 from ordersync.store.records import (
     ActionStep,
+    Answer,
     DirtyLink,
     FeedPass,
     FeedPosition,
@@ -22,6 +23,7 @@ from ordersync.store.store import Store
 
 __all__ = [
     "ActionStep",
+    "Answer",
     "DirtyLink",
     "FeedPass",
     "FeedPosition",

@@ -10,12 +10,16 @@ from sqlalchemy import Connection, Row, insert, select, update
 from ordersync.model import Hold
 from ordersync.store.part import Part
 from ordersync.store.records import StoredHold
+from ordersync.store.resolutions import left_as_is
 from ordersync.store.tables import HOLDS
 
 
 class Holds(Part):
     def open_hold(self, hold: Hold, now: datetime) -> tuple[str, bool]:
-        """(number, is_new). An open hold with the same key keeps its number and takes the newer text."""
+        """(number, is_new). An open hold with the same key keeps its number and takes the newer text.
+
+        One that a person left exactly as it is does not open again: its old number comes back.
+        """
         with self.db.write() as connection:
             return open_in(connection, hold, now)
 
@@ -55,6 +59,9 @@ def open_in(connection: Connection, hold: Hold, now: datetime) -> tuple[str, boo
                 .values(hold=text, sticky=hold.sticky, link_id=hold.link_id)
             )
         return f"H-{found.number}", False
+    left = left_as_is(connection, hold)
+    if left is not None:
+        return left, False
     made = connection.execute(
         insert(HOLDS).values(
             key=hold.key,

@@ -19,9 +19,11 @@ from ordersync.model import Action, ActionRecord, ActionState, Hold, OrderRef
 from ordersync.store.links import mark_members_dirty
 from ordersync.store.part import Part
 from ordersync.store.records import SPENT_WINDOW, ActionStep, IntentHeld, Spent
+from ordersync.store.resolutions import free_approvals, use_approvals
 from ordersync.store.tables import ACTION_EVENTS, ACTIONS, LEASES, instant_text
 
-FINAL = frozenset({ActionState.SEEN, ActionState.EXPIRED, ActionState.REFUSED})
+FINAL = frozenset({ActionState.SEEN, ActionState.EXPIRED, ActionState.REFUSED, ActionState.LEFT})
+_NEVER_SENT = (ActionState.INTENDED, ActionState.SENDING)
 _DID_NOT_HAPPEN = (ActionState.EXPIRED.value, ActionState.REFUSED.value)
 
 
@@ -36,13 +38,15 @@ class Journal(Part):
         """Commit the intent of one write. `check` runs in the same transaction and sees all that was spent.
 
         Errors: Held `tried_before` (this key was used), `write_in_flight` (the order has another open write);
-        IntentHeld (a Held with `.hold`) when `check` returned a hold. Nothing is stored then.
+        IntentHeld (a Held with `.hold`) when `check` returned a hold; `approval_used`, `approval_expired`,
+        `approval_stale`. Nothing is stored then. The action's approvals are used up.
         """
         with self.db.write() as connection:
             _refuse_second_write(connection, action)
             hold = check(_spent(connection, now))
             if hold is not None:
                 raise IntentHeld(hold, action)
+            use_approvals(connection, action, now)
             connection.execute(
                 insert(ACTIONS).values(
                     key=action.key,
@@ -100,7 +104,40 @@ class Journal(Part):
             )
             texts = {name: instant_text(value) for name, value in instants.items()}
             _append(connection, key, moment, to, {**texts, **words, **looked})
+            if to is ActionState.EXPIRED and expect in _NEVER_SENT:
+                free_approvals(connection, key)
             mark_members_dirty(connection, stored.shop, [stored.order_id])
+        return True
+
+    def record_past(
+        self, action: Action, state: ActionState, now: datetime, answer: str, platform_ref: str | None = None
+    ) -> bool:
+        """Enter a write of an earlier life of this database as a person says it ended; False when it is known.
+
+        ValueError for a state that is not final.
+        """
+        if state not in FINAL:
+            raise ValueError(f"{state.value} is not how a write ends")
+        with self.db.write() as connection:
+            if connection.execute(select(ACTIONS.c.key).where(ACTIONS.c.key == action.key)).first() is not None:
+                return False
+            connection.execute(
+                insert(ACTIONS).values(
+                    key=action.key,
+                    shop=action.target.shop,
+                    order_id=action.target.order_id,
+                    link_id=action.link_id,
+                    state=state.value,
+                    is_open=False,
+                    action=action.model_dump_json(),
+                    intended_at=now,
+                    looked_at="[]",
+                    answer=answer,
+                    platform_ref=platform_ref,
+                )
+            )
+            _append(connection, action.key, now, state, {"answer": answer})
+            mark_members_dirty(connection, action.target.shop, [action.target.order_id])
         return True
 
     def actions(

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
 from ordersync.errors import Held, UsageError
 from ordersync.model import Decision, Ledger, LedgerRow, Link, LinkOrigin, OrderRef
 from ordersync.store import holds
 from ordersync.store.part import Part
 from ordersync.store.records import DirtyLink
-from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META
+from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META, ORDERS
 
 RULES_DIGEST = "rules_digest"
 
@@ -132,6 +132,22 @@ class Links(Part):
             ).all()
         return [DirtyLink(_link(row), row.version) for row in rows]
 
+    def waiting(self) -> int:
+        """Writes of live links that waited for their time at the last decision."""
+        with self.db.read() as connection:
+            total = select(func.coalesce(func.sum(LINKS.c.waits), 0)).where(LINKS.c.removed_at.is_(None))
+            return int(connection.execute(total).scalar_one())
+
+    def oldest_unread(self) -> dict[str, datetime]:
+        """Per shop, when the linked order that was not read for longest was last read."""
+        query = (
+            select(MEMBERS.c.shop, func.min(ORDERS.c.sent_at).label("oldest"))
+            .join(ORDERS, (ORDERS.c.shop == MEMBERS.c.shop) & (ORDERS.c.order_id == MEMBERS.c.order_id))
+            .group_by(MEMBERS.c.shop)
+        )
+        with self.db.read() as connection:
+            return {row.shop: row.oldest for row in connection.execute(query)}
+
     def link_version(self, link_id: str) -> int:
         """The version to hand to `mark_clean` after a decision made from what is stored now."""
         with self.db.read() as connection:
@@ -199,6 +215,10 @@ class Links(Part):
             connection.execute(delete(LEDGER).where(LEDGER.c.link == number))
             if rows:
                 connection.execute(insert(LEDGER), rows)
+            waiting = len(decision.waits)
+            connection.execute(
+                update(LINKS).where(LINKS.c.number == number, LINKS.c.waits != waiting).values(waits=waiting)
+            )
             opened = [holds.open_in(connection, hold, now) for hold in decision.holds]
             keep = [hold.key for hold in decision.holds]
             holds.close_derived(connection, decision.link_id, keep, now, why="no longer so at the last look")

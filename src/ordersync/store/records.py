@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from ordersync.errors import Held
-from ordersync.model import Action, ActionKind, ActionRecord, ActionState, Hold, Link, Money, Order, OrderRef
+from ordersync.model import Action, ActionKind, ActionRecord, ActionState, Hold, Link, Money, Order, OrderRef, Verb
 
 Outcome = Literal["new", "changed", "unchanged", "stale"]
 """`stale`: a newer observation is stored already, or the row was partial and only marked the order."""
@@ -138,6 +137,19 @@ class StoredHold:
     closed_because: str | None
 
 
+class Answer(NamedTuple):
+    """What a person says to a hold, before it is stored."""
+
+    verb: Verb
+    who: str
+    why: str | None
+    facts: tuple[str, ...]
+    digest: str
+    expires_at: datetime | None = None
+    forget: tuple[str, ...] = ()
+    """Facts whose ledger rows are derived anew (a record found its fact)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ActionStep:
     """One entry of the journal's history."""
@@ -164,10 +176,9 @@ class Spent:
     def count(self, kind: ActionKind) -> int:
         return sum(1 for record in self.records if record.action.kind is kind)
 
-    def value(self, currency: str, kinds: Iterable[ActionKind] = (ActionKind.REFUND,)) -> Money:
-        """Sum of the amounts in `currency` of these kinds; actions without an amount add nothing."""
-        wanted = frozenset(kinds)
-        amounts = (r.action.amount for r in self.records if r.action.kind in wanted)
+    def value(self, currency: str) -> Money:
+        """What was refunded in `currency`, by refunds and by what cancels give back themselves."""
+        amounts = (r.action.value for r in self.records)
         return Money(
             amount_minor=sum(a.amount_minor for a in amounts if a and a.currency == currency), currency=currency
         )

@@ -15,10 +15,11 @@ from ordersync.store.holds import Holds
 from ordersync.store.journal import Journal
 from ordersync.store.links import Links
 from ordersync.store.orders import Orders
+from ordersync.store.resolutions import Resolutions
 from ordersync.store.runs import Runs
 
 
-class Store(Orders, Feeds, Links, Journal, Holds, Runs):
+class Store(Orders, Feeds, Links, Journal, Holds, Resolutions, Runs):
     """Open with `Store.open(url)`; close it, or use it as a context. Threads may share one."""
 
     def __init__(self, db: Database) -> None:

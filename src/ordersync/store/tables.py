@@ -166,6 +166,8 @@ class LinkRow(Row, table=True):
     version: int
     """Rises with every change of a member; above `clean_version` the link must be looked at."""
     clean_version: int
+    waits: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many writes waited for their time at the last decision."""
 
 
 class MemberRow(Row, table=True):
@@ -203,6 +205,34 @@ class HoldRow(Row, table=True):
     opened_at: datetime = Field(sa_type=Instant)
     closed_at: datetime | None = Field(sa_type=Instant)
     closed_because: str | None
+
+
+class ResolutionRow(Row, table=True):
+    """What a person answered to a hold. `used_at`: the write that an approval let pass has its intent stored."""
+
+    __tablename__ = "resolutions"
+    __table_args__ = (
+        Index("resolutions_by_key", "hold_key"),
+        Index("resolutions_by_link", "link_id"),
+        {"sqlite_autoincrement": True},
+    )
+    number: int | None = Field(default=None, primary_key=True)
+    hold: int
+    hold_key: str
+    code: str
+    verb: str
+    link_id: str | None
+    shop: str | None
+    order_id: str | None
+    facts: str = Field(sa_type=Text)
+    """JSON list of fact ids."""
+    digest: str
+    who: str
+    why: str | None = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+    expires_at: datetime | None = Field(sa_type=Instant)
+    used_at: datetime | None = Field(sa_type=Instant)
+    used_by: str | None
 
 
 class ActionRow(Row, table=True):
@@ -288,6 +318,7 @@ LINKS = _table("links")
 MEMBERS = _table("link_members")
 LEDGER = _table("ledger")
 HOLDS = _table("holds")
+RESOLUTIONS = _table("resolutions")
 ACTIONS = _table("actions")
 ACTION_EVENTS = _table("action_events")
 LEASES = _table("leases")

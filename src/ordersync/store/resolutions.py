@@ -1,0 +1,167 @@
+"""What people answered to holds: one answer per open hold, kept for ever; an approval is used up by one write."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from ordersync.errors import Held, UsageError
+from ordersync.model import Action, Hold, OrderRef, Resolution, Verb, seen_digest
+from ordersync.store.part import Part
+from ordersync.store.records import Answer
+from ordersync.store.tables import HOLDS, LEDGER, LINKS, RESOLUTIONS, instant_text
+
+
+class Resolutions(Part):
+    def resolve(self, number: str, answer: Answer, now: datetime) -> Resolution:
+        """Store a person's answer and close the hold with it, in one transaction: of two people one wins.
+
+        Its link is looked at again. Errors: UsageError `unknown_hold`; Held `hold_closed` (it was answered, or closed
+        itself, meanwhile).
+        """
+        digits = int(number.removeprefix("H-"))
+        with self.db.write() as connection:
+            row = connection.execute(select(HOLDS).where(HOLDS.c.number == digits)).first()
+            if row is None:
+                raise UsageError(
+                    f"there is no hold {number}", code="unknown_hold", next_step="ordersync holds list"
+                )
+            if row.closed_at is not None:
+                raise hold_closed(number, row.closed_because)
+            hold = Hold.model_validate_json(row.hold)
+            values = {
+                "hold": digits,
+                "hold_key": hold.key,
+                "code": hold.code,
+                "verb": answer.verb.value,
+                "link_id": hold.link_id,
+                "shop": hold.target.shop if hold.target else None,
+                "order_id": hold.target.order_id if hold.target else None,
+                "facts": json.dumps(answer.facts),
+                "digest": answer.digest,
+                "who": answer.who,
+                "why": answer.why,
+                "at": now,
+                "expires_at": answer.expires_at,
+            }
+            made = connection.execute(insert(RESOLUTIONS).values(values)).inserted_primary_key
+            said = f"{answer.verb} by {answer.who}" + (f": {answer.why}" if answer.why else "")
+            connection.execute(
+                update(HOLDS).where(HOLDS.c.number == digits).values(closed_at=now, closed_because=said)
+            )
+            if hold.link_id is not None:
+                link = int(hold.link_id.removeprefix("L"))
+                connection.execute(
+                    delete(LEDGER).where(LEDGER.c.link == link, LEDGER.c.fact_id.in_(answer.forget))
+                )
+                connection.execute(update(LINKS).where(LINKS.c.number == link).values(version=LINKS.c.version + 1))
+            stored = connection.execute(
+                select(RESOLUTIONS).where(RESOLUTIONS.c.number == (made[0] if made else None))
+            ).one()
+        return _resolution(stored)
+
+    def resolutions(self, link_id: str | None = None, hold: str | None = None) -> list[Resolution]:
+        """Every answer, oldest first; of one link or one hold."""
+        query = select(RESOLUTIONS).order_by(RESOLUTIONS.c.number)
+        if link_id is not None:
+            query = query.where(RESOLUTIONS.c.link_id == link_id)
+        if hold is not None:
+            query = query.where(RESOLUTIONS.c.hold == int(hold.removeprefix("H-")))
+        with self.db.read() as connection:
+            return [_resolution(row) for row in connection.execute(query)]
+
+    def approval_for(self, code: str, key: str, digest: str, now: datetime) -> int | None:
+        """Number of the unused approval under this hold key for exactly this money; None when there is none."""
+        query = select(RESOLUTIONS.c.number).where(
+            RESOLUTIONS.c.verb == Verb.APPROVE.value,
+            RESOLUTIONS.c.code == code,
+            RESOLUTIONS.c.hold_key == key,
+            RESOLUTIONS.c.digest == digest,
+            RESOLUTIONS.c.used_at.is_(None),
+            RESOLUTIONS.c.expires_at > now,
+        )
+        with self.db.read() as connection:
+            found: int | None = connection.scalars(query.limit(1)).first()
+            return found
+
+
+def hold_closed(number: str, because: str | None) -> Held:
+    return Held(
+        f"{number} is closed already: {because}",
+        code="hold_closed",
+        next_step="what is still open: ordersync holds list",
+    )
+
+
+def use_approvals(connection: Connection, action: Action, now: datetime) -> None:
+    """Use up the approvals a write needs, in the transaction of its intent.
+
+    Errors: Held `approval_used`, `approval_expired`, `approval_stale` (given for other money, or not known).
+    """
+    for number in action.approvals:
+        row = connection.execute(select(RESOLUTIONS).where(RESOLUTIONS.c.number == number)).first()
+        about = {"shop": action.target.shop, "order": action.target.order_id, "operation": action.kind.value}
+        again = "ordersync plan   holds it again; then approve the new hold"
+        if row is None or row.verb != Verb.APPROVE.value or row.digest != action.digest:
+            raise Held(
+                "the approval was given for something else than this write",
+                code="approval_stale",
+                next_step=again,
+                **about,
+            )
+        if row.used_at is not None:
+            raise Held(
+                f"the approval by {row.who} was used already, by the write of {instant_text(row.used_at)[:16]}",
+                code="approval_used",
+                next_step=again,
+                **about,
+            )
+        if row.expires_at is None or row.expires_at <= now:
+            raise Held(
+                f"the approval by {row.who} is older than three days",
+                code="approval_expired",
+                next_step=again,
+                **about,
+            )
+        connection.execute(
+            update(RESOLUTIONS).where(RESOLUTIONS.c.number == number).values(used_at=now, used_by=action.key)
+        )
+
+
+def free_approvals(connection: Connection, key: str) -> None:
+    """The write was certainly not made: what a person approved is still approved."""
+    connection.execute(update(RESOLUTIONS).where(RESOLUTIONS.c.used_by == key).values(used_at=None, used_by=None))
+
+
+def left_as_is(connection: Connection, hold: Hold) -> str | None:
+    """Number of the hold a person left just as this one is; then it does not open again."""
+    found = connection.scalars(
+        select(RESOLUTIONS.c.hold).where(
+            RESOLUTIONS.c.hold_key == hold.key,
+            RESOLUTIONS.c.verb == Verb.LEAVE.value,
+            RESOLUTIONS.c.digest == seen_digest(hold),
+        )
+    ).first()
+    return None if found is None else f"H-{found}"
+
+
+def _resolution(row: Row[tuple[object, ...]]) -> Resolution:
+    return Resolution(
+        number=row.number,
+        hold=f"H-{row.hold}",
+        hold_key=row.hold_key,
+        code=row.code,
+        verb=Verb(row.verb),
+        link_id=row.link_id,
+        target=None if row.shop is None else OrderRef(row.shop, row.order_id),
+        facts=tuple(json.loads(row.facts)),
+        digest=row.digest,
+        who=row.who,
+        why=row.why,
+        at=row.at,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+        used_by=row.used_by,
+    )
