@@ -47,6 +47,7 @@ from ordersync.model import (
     Purse,
     fact_of,
     hold_key,
+    stable_hash,
 )
 from ordersync.reconcile import Limits, token_in
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
@@ -253,6 +254,7 @@ def doubt_hold(record: ActionRecord) -> Hold:
         money=action.amount,
         sticky=True,
         target=action.target,
+        digest=stable_hash(action.key)[:32],  # each look adds to its evidence
     )
 
 

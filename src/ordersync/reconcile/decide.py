@@ -145,6 +145,8 @@ class Case:
             return self.write_digest(facts[0], target, money)
         if code in WHOLE_MONEY:
             return money_digest(self.members, code)
+        if code == "in_doubt":
+            said = said[:1]  # each look adds to its evidence
         return stable_hash(*said, str(money))[:32]
 
     def write_digest(self, fact_id: str, target: OrderRef, amount: Money | None) -> str:

@@ -1,0 +1,465 @@
+"""Holds answered by a person: each answer looks first, does one thing, and is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.scenarios.test_apply_protocol import World
+
+from ordersync.engine.resolving import Reply, Resolved, Resolver
+from ordersync.engine.sentlog import SentLog
+from ordersync.errors import Held, UsageError
+from ordersync.model import (
+    ActionState,
+    CellState,
+    Fulfillment,
+    FulfillmentState,
+    Money,
+    OrderRef,
+    Purse,
+    RefundState,
+    Verb,
+)
+from ordersync.reconcile import KindPolicy, Limits, LimitSet, Policy
+from ordersync.store import Store
+from ordersync.testing.orders import build_order, usd
+
+ANY = KindPolicy(sources="any", carry_after=timedelta(0))
+A, B = OrderRef("a", "1"), OrderRef("b", "1")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    store = Store.open(f"sqlite:///{tmp_path / 'test.db'}")
+    made = World(tmp_path, store)
+    made.open_shop("a", build_order("a"))
+    made.open_shop("b", build_order("b"))
+    made.read()
+    made.link(A, B)
+    made.clock.forward(minutes=5)
+    yield made
+    made.store.close()
+
+
+def resolver(world: World) -> Resolver:
+    log = SentLog(world.folder / "sent.log")
+    return Resolver(world.store, world.shops, world.policy, world.limits, log, world.clock)
+
+
+def answer(world: World, verb: Verb, *, code: str | None = None, **given: object) -> Resolved:
+    found = [h for h in world.store.holds() if code in (None, h.hold.code)]
+    assert len(found) == 1, world.hold_codes()
+    reply = Reply(verb, "kim", **{"why": "agreed with the shop", **given})  # type: ignore[arg-type]  # test's words
+    return resolver(world).resolve(found[0].number, reply)
+
+
+def cell_state(world: World, ref: OrderRef, row: int = 0) -> CellState:
+    cell = world.store.ledger("L1").rows[row].cell(ref)
+    assert cell is not None
+    return cell.state
+
+
+def needs_approval(world: World) -> None:
+    world.policy = Policy(
+        cancel=ANY, refund=KindPolicy(sources="any", carry_after=timedelta(0), approve_over=(usd(1000),))
+    )
+    world.refund_by_hand("a", 1250)
+    world.apply()
+    assert world.hold_codes() == {"needs_approval"}
+
+
+def doubt(world: World, *, happened: bool = False) -> None:
+    world.refund_by_hand("a", 1250)
+    fake = world.fakes["b"]
+    fake.answers = ["unknown_done" if happened else "unknown_not_done"]
+    if happened:
+        fake.hidden.append(fake.orders["1"])
+    world.apply()
+    assert world.hold_codes() == {"in_doubt"}
+
+
+def test_an_approved_refund_is_made_once_and_the_approval_is_used_up(world: World) -> None:
+    needs_approval(world)
+    assert answer(world, Verb.APPROVE).closed
+    assert world.hold_codes() == set()
+    report = world.apply()
+    assert [r.state for r in report.results] == [ActionState.SEEN]
+    assert world.refunded("b") == [1250]
+    used = world.store.resolutions(link_id="L1")[0]
+    assert (used.who, used.verb, used.used_by) == ("kim", Verb.APPROVE, report.results[0].action.key)
+    assert world.apply().results == []
+    assert world.hold_codes() == set()
+
+
+def test_an_approval_is_for_the_money_that_was_seen_and_nothing_else(world: World) -> None:
+    needs_approval(world)
+    answer(world, Verb.APPROVE)
+    world.refund_by_hand("a", 700)
+    world.apply()
+    assert 1250 not in world.refunded("b"), "the sale changed after it was approved"
+    assert "needs_approval" in world.hold_codes()
+
+
+def test_an_approval_ends_after_three_days(world: World) -> None:
+    world.policy = Policy(
+        refund=KindPolicy(sources="any", carry_after=timedelta(0), approve_over=(usd(1000),)),
+        old_after=timedelta(days=30),
+    )
+    world.refund_by_hand("a", 1250)
+    world.apply()
+    answer(world, Verb.APPROVE)
+    world.clock.forward(hours=73)
+    world.apply()
+    assert world.refunded("b") == []
+    assert world.hold_codes() == {"needs_approval"}
+
+
+def test_an_approval_lets_pass_just_the_check_it_was_given_for(world: World) -> None:
+    world.policy = Policy(refund=KindPolicy(sources="any", carry_after=timedelta(0), approve_over=(usd(1000),)))
+    world.refund_by_hand("a", 1250)
+    world.clock.forward(days=4)
+    world.apply()
+    assert world.hold_codes() == {"old_fact"}
+    answer(world, Verb.APPROVE)
+    world.apply()
+    assert world.hold_codes() == {"needs_approval"}, "being old was approved, being large was not"
+    assert world.refunded("b") == []
+    answer(world, Verb.APPROVE)
+    world.apply()
+    assert world.refunded("b") == [1250]
+
+
+def test_a_replayed_approval_is_refused_by_name(world: World) -> None:
+    needs_approval(world)
+    answer(world, Verb.APPROVE)
+    action = world.plan()[0]
+    assert action.approvals
+    world.apply(None)
+    assert world.refunded("b") == [1250]
+    again = action.model_copy(update={"key": "another"})
+    at = world.clock()
+    with pytest.raises(Held) as replayed:
+        world.store.intend(again, at, at + timedelta(seconds=20), lambda _spent: None)
+    assert replayed.value.code == "approval_used"
+    assert world.store.action("another") is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "change", "code"), [(73, {}, "approval_expired"), (0, {"digest": "other"}, "approval_stale")]
+)
+def test_a_stale_approval_is_refused_by_name(world: World, hours: int, change: dict[str, str], code: str) -> None:
+    needs_approval(world)
+    answer(world, Verb.APPROVE)
+    action = world.plan()[0].model_copy(update=change)
+    world.clock.forward(hours=hours)
+    at = world.clock()
+    with pytest.raises(Held) as stale:
+        world.store.intend(action, at, at + timedelta(seconds=20), lambda _spent: None)
+    assert stale.value.code == code
+    assert world.store.actions() == []
+
+
+def test_an_approval_survives_a_try_that_was_certainly_not_made(world: World) -> None:
+    needs_approval(world)
+    answer(world, Verb.APPROVE)
+    world.fakes["b"].answers = ["not_sent"]
+    world.apply()
+    assert world.refunded("b") == []
+    world.apply()
+    assert world.refunded("b") == [1250]
+
+
+def test_what_was_seen_must_still_be_so_when_it_is_approved(world: World) -> None:
+    needs_approval(world)
+    world.refund_by_hand("a", 300)
+    world.refund_by_hand("b", 300)
+    with pytest.raises(Held) as changed:
+        answer(world, Verb.APPROVE, code="needs_approval")
+    assert changed.value.code == "changed_since"
+    assert world.store.resolutions() == []
+
+
+def test_a_left_difference_is_waived_and_never_asked_about_again(world: World) -> None:
+    needs_approval(world)
+    answer(world, Verb.LEAVE)
+    for _ in range(3):
+        world.apply()
+        world.clock.forward(hours=30)
+    assert world.hold_codes() == set()
+    assert world.refunded("b") == []
+    row = world.store.ledger("L1").rows[0]
+    cell = row.cell(B)
+    assert cell is not None
+    assert (cell.state, cell.reason) == (CellState.WAIVED, "kim: agreed with the shop")
+    world.refund_by_hand("a", 500)
+    world.apply()
+    assert world.refunded("b") == [500], "the next refund is carried"
+
+
+def test_leaving_without_a_reason_is_refused(world: World) -> None:
+    needs_approval(world)
+    with pytest.raises(UsageError) as missing:
+        answer(world, Verb.LEAVE, why=" ")
+    assert missing.value.code == "reason_missing"
+    assert world.hold_codes() == {"needs_approval"}
+
+
+@pytest.mark.parametrize("verb", [Verb.RESEND, Verb.DONE])
+def test_a_verb_that_makes_no_sense_is_refused_with_those_that_do(world: World, verb: Verb) -> None:
+    needs_approval(world)
+    with pytest.raises(UsageError, match="cannot be answered") as wrong:
+        answer(world, verb, record="x")
+    assert wrong.value.next_step == "one of: look, approve, leave"
+
+
+def test_two_different_refunds_left_as_they_are_do_not_stop_the_next_ones_question(world: World) -> None:
+    world.refund_by_hand("a", 1000)
+    world.refund_by_hand("b", 1200)
+    world.apply()
+    assert world.hold_codes() == {"ambiguous_refund"}
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    assert (world.refunded("a"), world.refunded("b")) == ([1000], [1200])
+    world.refund_by_hand("a", 500)
+    world.apply()
+    assert world.refunded("b") == [1200], "17.00 on b would exceed the 15.00 of a"
+    assert world.hold_codes() == {"ambiguous_refund"}
+
+
+def test_an_overshoot_a_person_accepted_stays_closed_until_it_grows(world: World) -> None:
+    world.refund_by_hand("a", 1000)
+    world.apply()
+    order = world.fakes["b"].orders["1"]
+    first = (order.refunds or ())[0]
+    twice = first.model_copy(update={"id": "b-again"})
+    world.fakes["b"].orders["1"] = order.model_copy(update={"refunds": (first, twice)})
+    world.apply()
+    assert world.hold_codes() == {"overshoot"}
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    thrice = first.model_copy(update={"id": "b-third"})
+    world.fakes["b"].orders["1"] = order.model_copy(update={"refunds": (first, twice, thrice)})
+    world.apply()
+    assert world.hold_codes() == {"overshoot"}
+
+
+def test_a_refund_that_went_back_may_be_left(world: World) -> None:
+    world.refund_by_hand("a", 1000)
+    world.apply()
+    order = world.fakes["a"].orders["1"]
+    failed = (order.refunds or ())[0].model_copy(update={"status": RefundState.FAILED})
+    world.fakes["a"].orders["1"] = order.model_copy(update={"refunds": (failed,)})
+    world.apply()
+    assert world.hold_codes() == {"refund_went_back"}
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    assert world.refunded("b") == [1000]
+
+
+def test_two_purses_left_as_they_are_ask_again_at_the_next_refund(world: World) -> None:
+    for shop in ("a", "b"):
+        world.fakes[shop].orders["1"] = build_order(shop, purse=Purse.GATEWAY)
+    world.refund_by_hand("a", 1000)
+    world.apply()
+    assert world.hold_codes() == {"two_purses"}
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    assert cell_state(world, B) is CellState.WAIVED
+    assert world.apply().decisions == [], "the link agrees and is not looked at"
+    world.refund_by_hand("a", 400)
+    world.apply()
+    assert world.hold_codes() == {"two_purses"}
+    assert world.refunded("b") == []
+
+
+def test_a_cancel_after_shipping_may_be_left(world: World) -> None:
+    order = world.fakes["b"].orders["1"]
+    gone = Fulfillment(id="p", status=FulfillmentState.SHIPPED, lines=(), shipped_at=world.clock())
+    world.fakes["b"].orders["1"] = order.model_copy(update={"fulfillments": (gone,)})
+    world.cancel_by_hand("a")
+    world.apply()
+    assert world.hold_codes() == {"cancel_after_shipping"}
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    assert world.fakes["b"].calls == []
+    assert cell_state(world, B) is CellState.WAIVED
+
+
+def test_a_cancellation_that_vanished_may_be_left(world: World) -> None:
+    world.refund_by_hand("a", 10_000)
+    world.cancel_by_hand("a")
+    world.apply()
+    order = world.fakes["a"].orders["1"]
+    world.fakes["a"].orders["1"] = order.model_copy(update={"cancellation": None})
+    world.apply()
+    assert world.hold_codes() == {"cancellation_vanished"}
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    assert world.fakes["b"].calls == ["refund", "cancel"]
+
+
+def test_looking_settles_what_has_shown_up(world: World) -> None:
+    doubt(world, happened=True)
+    assert not answer(world, Verb.LOOK).closed
+    world.fakes["b"].hidden.clear()
+    assert answer(world, Verb.LOOK).closed
+    assert world.hold_codes() == set()
+    assert world.fakes["b"].calls == ["refund"]
+
+
+def test_a_doubt_is_sent_once_more_when_a_person_types_its_amount(world: World) -> None:
+    doubt(world)
+    for wrong in (None, usd(1251), Money.parse("1250 JPY")):
+        with pytest.raises(UsageError) as refused:
+            answer(world, Verb.RESEND, amount=wrong)
+        assert refused.value.code in ("amount_missing", "amount_differs")
+    assert world.fakes["b"].calls == ["refund"]
+    done = answer(world, Verb.RESEND, amount=usd(1250))
+    assert done.result is not None
+    assert done.result.state is ActionState.SEEN
+    assert world.refunded("b") == [1250]
+    world.apply()
+    assert world.hold_codes() == set()
+    assert world.fakes["b"].calls == ["refund", "refund"]
+    first, second = world.store.actions(target=B)
+    assert (first.state, second.state) == (ActionState.EXPIRED, ActionState.SEEN)
+    assert "kim says it did not happen" in (first.answer or "")
+
+
+def test_a_doubt_that_did_happen_is_not_sent_again_whoever_asks(world: World) -> None:
+    doubt(world, happened=True)
+    world.fakes["b"].hidden.clear()
+    done = answer(world, Verb.RESEND, amount=usd(1250))
+    assert done.result is None
+    assert world.fakes["b"].calls == ["refund"]
+    assert world.refunded("b") == [1250]
+
+
+def test_a_doubt_is_not_sent_again_while_a_refund_there_may_be_it(world: World) -> None:
+    doubt(world)
+    world.refund_by_hand("b", 1250)
+    world.read()
+    with pytest.raises(Held) as maybe:
+        answer(world, Verb.RESEND, code="in_doubt", amount=usd(1250))
+    assert maybe.value.code == "may_have_happened"
+    assert "b-hand-1" in (maybe.value.next_step or "")
+    assert world.fakes["b"].calls == ["refund"]
+
+
+def test_a_doubt_made_another_way_is_matched_with_its_record(world: World) -> None:
+    doubt(world)
+    world.refund_by_hand("b", 1250)
+    world.apply()
+    with pytest.raises(UsageError) as unknown:
+        answer(world, Verb.DONE, code="in_doubt", record="nonsense")
+    assert unknown.value.code == "no_such_record"
+    assert answer(world, Verb.DONE, code="in_doubt", record="b-hand-1").closed
+    world.apply()
+    assert world.hold_codes() == set()
+    assert world.plan() == []
+    assert world.refunded("a") == [1250]
+    assert world.fakes["b"].calls == ["refund"]
+    assert len(world.store.ledger("L1").rows) == 1
+
+
+def test_a_record_of_another_amount_is_not_the_doubtful_one(world: World) -> None:
+    doubt(world)
+    world.refund_by_hand("b", 999)
+    world.apply()
+    with pytest.raises(Held) as differs:
+        answer(world, Verb.DONE, code="in_doubt", record="b-hand-1")
+    assert differs.value.code == "amount_differs"
+
+
+def test_a_doubt_left_by_a_person_frees_the_order_and_still_counts(world: World) -> None:
+    doubt(world)
+    answer(world, Verb.LEAVE)
+    world.apply()
+    assert world.hold_codes() == set()
+    record = world.store.actions(target=B)[0]
+    assert record.state is ActionState.LEFT
+    assert world.store.spent(world.clock()).value("USD") == usd(1250)
+    world.refund_by_hand("a", 8750)
+    world.apply()
+    assert world.refunded("b") == [8750], "12.50 may have gone, so 87.50 is all that is left to give"
+    world.apply()
+    assert world.fakes["b"].calls == ["refund", "refund"]
+
+
+def test_a_write_of_an_earlier_database_can_be_sent_again(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    action = world.plan()[0]
+    SentLog(world.folder / "sent.log").append(action.key, action.target, action.token)
+    world.apply()
+    assert world.hold_codes() == {"in_doubt"}
+    done = answer(world, Verb.RESEND, amount=usd(1250))
+    assert done.result is not None
+    assert world.refunded("b") == [1250]
+    world.apply()
+    assert world.hold_codes() == set()
+    assert world.fakes["b"].calls == ["refund"]
+
+
+def test_a_limit_is_approved_for_exactly_the_writes_it_stopped(world: World) -> None:
+    world.open_shop("c", build_order("c"))
+    world.open_shop("d", build_order("d"))
+    world.read()
+    world.link(OrderRef("c", "1"), OrderRef("d", "1"))
+    world.limits = Limits(run=LimitSet(refund_value=(usd(500),)), day=LimitSet(refund_value=(usd(500),)))
+    world.refund_by_hand("a", 1250)
+    world.refund_by_hand("c", 700)
+    world.apply()
+    held = {h.hold.target: h.number for h in world.store.holds()}
+    assert world.hold_codes() == {"limit"}
+    resolver(world).resolve(held[B], Reply(Verb.APPROVE, "kim"))
+    world.apply()
+    assert (world.refunded("b"), world.refunded("d")) == ([1250], []), "only the approved one"
+    assert [h.hold.target for h in world.store.holds()] == [OrderRef("d", "1")]
+
+
+def test_of_two_people_at_one_hold_one_wins(world: World) -> None:
+    needs_approval(world)
+    number = world.store.holds()[0].number
+    resolver(world).resolve(number, Reply(Verb.APPROVE, "kim"))
+    with pytest.raises(Held) as second:
+        resolver(world).resolve(number, Reply(Verb.LEAVE, "lee", why="no"))
+    assert second.value.code == "hold_closed"
+    assert "approve by kim" in second.value.message
+    assert [r.who for r in world.store.resolutions()] == ["kim"]
+
+
+def test_a_hold_somebody_is_answering_is_not_answered_by_another(world: World) -> None:
+    needs_approval(world)
+    world.store.claim([A, B], "lee", world.clock(), timedelta(minutes=1))
+    with pytest.raises(Held) as claimed:
+        answer(world, Verb.APPROVE)
+    assert claimed.value.code == "claimed"
+    assert world.hold_codes() == {"needs_approval"}
+
+
+def test_an_order_that_vanished_may_be_left_and_does_not_come_back(world: World) -> None:
+    del world.fakes["b"].orders["1"]
+    world.refund_by_hand("a", 100)
+    world.apply()
+    assert "order_vanished" in world.hold_codes()
+    answer(world, Verb.LEAVE, code="order_vanished")
+    world.apply()
+    assert "order_vanished" not in world.hold_codes()
+
+
+def test_an_open_order_change_that_ended_closes_when_looked_at(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    world.fakes["b"].open_changes = ["a return is open"]
+    world.apply()
+    assert not answer(world, Verb.LOOK).closed
+    world.fakes["b"].open_changes = []
+    assert answer(world, Verb.LOOK).closed
