@@ -246,15 +246,6 @@ def test_bad_queries_are_answered_as_rudely_as_the_platform_does(
     assert ask(office, "GET", f"/admin/orders?{query}").status_code == status
 
 
-def test_a_body_over_the_platforms_limit_is_refused_and_changes_nothing(office: MedusaShop) -> None:
-    order = office.sandbox.seed_orders(1)[0]
-    body = {"metadata": {"long": "x" * 100 * 1024}}
-    answer = ask(office, "POST", f"/admin/orders/{order}", body)
-    assert answer.status_code == 413
-    assert answer.json() == {"message": "request entity too large", "type": "unknown_error"}
-    assert "long" not in (office.sandbox.state.order(order).metadata or {})
-
-
 @pytest.mark.parametrize(
     "query, count",
     [
