@@ -55,7 +55,7 @@ def cancel(
 
     wish = Wish(
         ActionKind.CANCEL,
-        amount=_money(amount),
+        amount=parse_money(amount),
         reason=reason,
         restock=restock,
         notify_buyer=notify_buyer,
@@ -89,7 +89,7 @@ def refund(
 
     wish = Wish(
         ActionKind.REFUND,
-        amount=_money(amount),
+        amount=parse_money(amount),
         reason=reason,
         payment_id=payment,
         to_books=None if to is None else to == "books",
@@ -131,7 +131,9 @@ def capture(
     from ordersync.engine.byhand import Wish
     from ordersync.model import ActionKind
 
-    return _do(run, ref, Wish(ActionKind.CAPTURE, amount=_money(amount), payment_id=payment), yes=yes, json=json)
+    return _do(
+        run, ref, Wish(ActionKind.CAPTURE, amount=parse_money(amount), payment_id=payment), yes=yes, json=json
+    )
 
 
 def _do(run: Run, text: str, wish: Wish, *, yes: bool, json: bool) -> int:
@@ -215,7 +217,8 @@ def result_json(result: WriteResult) -> dict[str, object]:
     }
 
 
-def _money(text: str | None) -> Money | None:
+def parse_money(text: str | None) -> Money | None:
+    """Money as typed for --amount; UsageError says how to write it."""
     from ordersync.model import Money
 
     if text is None:

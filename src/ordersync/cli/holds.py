@@ -23,7 +23,7 @@ def list_holds(
 ) -> None:
     """What waits for a person, oldest first.
 
-    --json: {"holds": [{hold, code, subject, message, evidence, next_steps, money, link, target, opened_at,
+    --json: {"holds": [{hold, code, subject, message, evidence, next_steps, verbs, money, link, target, opened_at,
     closed_at, closed_because}]}.
     """
     found = run.store.holds(open_only=not everything)
@@ -53,8 +53,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """One hold: what happened, the evidence, and the commands that go on."""
-    wanted = number.upper() if number.upper().startswith("H-") else f"H-{number}"
-    found = run.store.hold(wanted)
+    found = run.store.hold(number)
     if found is None:
         raise UsageError(
             f"there is no hold {plain(number)}",
@@ -62,7 +61,8 @@ def show(
             next_step="see them: ordersync holds list --all",
         )
     if json:
-        say_json(as_json(found))
+        answers = run.store.resolutions(hold=found.number)
+        say_json({**as_json(found), "answers": [answer.model_dump(mode="json") for answer in answers]})
         return
     hold = found.hold
     money = f"  {hold.money}" if hold.money else ""
@@ -76,9 +76,42 @@ def show(
     for step in hold.next_steps:
         for line in wrapped(run.names.within(step), "next    "):
             say(line)
+    answers = run.store.resolutions(hold=found.number)
+    for answer in answers:
+        why = f": {answer.why}" if answer.why else ""
+        used = f"; used {age(answer.used_at, run.now)}" if answer.used_at else ""
+        for line in wrapped(f"{answer.verb} by {answer.who} {age(answer.at, run.now)}{why}{used}", "answer  "):
+            say(line)
+    if found.closed_at is None:
+        for line, meaning in verb_lines(found):
+            typed = line
+            if len(typed) > 50:
+                say(f"  {typed}")
+                typed = ""
+            say(f"  {typed:<50}  {meaning}")
+
+
+def verb_lines(found: StoredHold) -> list[tuple[str, str]]:
+    """What can be answered to an open hold: the command, and what it does."""
+    from ordersync.model import Verb, verbs_of
+
+    amount = f' --amount "{found.hold.money}"' if found.hold.money else ""
+    told = {
+        Verb.LOOK: ("", "read it again, always safe"),
+        Verb.APPROVE: ("", "let exactly this write go"),
+        Verb.DONE: (" --record ID", "it was made: match it"),
+        Verb.RESEND: (amount, "look, then send once"),
+        Verb.LEAVE: (" --reason TEXT", "accept it as it is"),
+    }
+    return [
+        (f"ordersync holds resolve {found.number} {verb}{told[verb][0]}", told[verb][1])
+        for verb in verbs_of(found.hold.code)
+    ]
 
 
 def as_json(one: StoredHold) -> dict[str, Any]:
+    from ordersync.model import verbs_of
+
     hold = one.hold
     return {
         "hold": one.number,
@@ -87,6 +120,7 @@ def as_json(one: StoredHold) -> dict[str, Any]:
         "message": hold.message,
         "evidence": list(hold.evidence),
         "next_steps": list(hold.next_steps),
+        "verbs": [verb.value for verb in verbs_of(hold.code)] if one.closed_at is None else [],
         "money": hold.money.model_dump() if hold.money else None,
         "link": hold.link_id,
         "target": {"shop": hold.target.shop, "order_id": hold.target.order_id} if hold.target else None,

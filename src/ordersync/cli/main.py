@@ -15,10 +15,12 @@ from ordersync.cli import pull as pull  # isort: skip
 from ordersync.cli import plan as plan  # isort: skip
 from ordersync.cli import status as status  # isort: skip
 from ordersync.cli import orders as orders  # isort: skip
+from ordersync.cli import explain as explain  # isort: skip
 from ordersync.cli import byhand as byhand  # isort: skip
 from ordersync.cli import payments as payments  # isort: skip
 from ordersync.cli import links as links  # isort: skip
 from ordersync.cli import holds as holds  # isort: skip
+from ordersync.cli import resolve as resolve  # isort: skip
 from ordersync.cli import map_file as map_file  # isort: skip
 from ordersync.cli import connectors as connectors  # isort: skip
 from ordersync.cli.app import app

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ordersync.cli.app import app
 from ordersync.cli.plan import last_read
 from ordersync.cli.printing import age, count, say, say_json, say_table
 from ordersync.cli.run import JsonOption, Run, command
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 OPEN_STATES = {
     "intended": "about to be sent",
@@ -24,23 +27,32 @@ def status(run: Run, json: JsonOption = False) -> int:
 
     Exit 3 while anything waits for a person.
 
-    --json: {"writes_on", "shops": [{shop, orders, parked, read_at}], "links", "unsettled_links",
-    "open_writes": [{target, kind, state}], "holds": {open, by_code}}.
+    --json: {"writes_on", "shops": [{shop, orders, parked, read_at, oldest_linked_read_at}], "links",
+    "unsettled_links", "waits", "in_doubt", "open_writes": [{target, kind, state}], "holds": {open, by_code}}.
     """
-    facts = _facts(run)
+    oldest = run.store.oldest_unread()
+    facts = _facts(run, oldest)
     if json:
         say_json(facts)
         return 3 if facts["holds"]["open"] else 0
     say(f"{run.config.path}: writes {'ON' if facts['writes_on'] else 'OFF'}")
     say_table(
-        ("SHOP", "ORDERS", "NOT UNDERSTOOD", "LAST READ"),
+        ("SHOP", "ORDERS", "NOT UNDERSTOOD", "LAST READ", "OLDEST LINKED"),
         [
-            (s["shop"], f"{s['orders']:,}", s["parked"] or "", age(last_read(run, s["shop"]), run.now))
+            (
+                s["shop"],
+                f"{s['orders']:,}",
+                s["parked"] or "",
+                age(last_read(run, s["shop"]), run.now),
+                age(oldest[s["shop"]], run.now) if s["shop"] in oldest else "",
+            )
             for s in facts["shops"]
         ],
         empty="no shops",
     )
     say(f"{count(facts['links'], 'link')}, {facts['unsettled_links']} of them not settled (ordersync plan)")
+    if facts["waits"] or facts["in_doubt"]:
+        say(f"{count(facts['waits'], 'write')} waiting for their time (plan --all), {facts['in_doubt']} in doubt")
     for write in facts["open_writes"]:
         say(
             f"{write['kind']} {run.names.within(write['target'])}: {OPEN_STATES.get(write['state'], write['state'])}"
@@ -55,11 +67,12 @@ def status(run: Run, json: JsonOption = False) -> int:
     return 0
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: Run, oldest: dict[str, datetime]) -> dict[str, Any]:
     store = run.store
     held: dict[str, int] = {}
     for one in store.holds():
         held[one.hold.code] = held.get(one.hold.code, 0) + 1
+    open_writes = store.actions(open_only=True)
     return {
         "writes_on": run.config.settings.writes,
         "shops": [
@@ -68,14 +81,17 @@ def _facts(run: Run) -> dict[str, Any]:
                 "orders": store.order_count(name),
                 "parked": len(store.parked(shop=name)),
                 "read_at": moment.isoformat() if (moment := last_read(run, name)) else None,
+                "oldest_linked_read_at": oldest[name].isoformat() if name in oldest else None,
             }
             for name in run.config.settings.shops
         ],
         "links": len(store.links()),
         "unsettled_links": len(store.dirty_links()),
+        "waits": store.waiting(),
+        "in_doubt": sum(1 for a in open_writes if a.state.value == "doubt"),
         "open_writes": [
             {"target": str(a.action.target), "kind": a.action.kind.value, "state": a.state.value}
-            for a in store.actions(open_only=True)
+            for a in open_writes
         ],
         "holds": {"open": sum(held.values()), "by_code": dict(sorted(held.items()))},
     }
