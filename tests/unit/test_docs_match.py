@@ -93,7 +93,7 @@ def test_every_command_has_a_help_text_that_fits() -> None:
         assert not LATER & set(name.split()), name
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/operating.md", "config.example.yaml"])
+@pytest.mark.parametrize("document", ["README.md", "docs/operating.md", "docs/holds.md", "config.example.yaml"])
 def test_every_command_a_document_names_exists(document: str) -> None:
     path = ROOT / document
     if not path.exists():

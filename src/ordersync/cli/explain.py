@@ -44,7 +44,7 @@ def explain(run: Run, ref: RefArgument, json: JsonOption = False) -> int:
         label = f"{event.at:%H:%M:%S} {plain(event.where):<8}"
         for line in wrapped(run.names.within(event.what), f"{label} "):
             say(line)
-    for label, text in _why_not(found):
+    for label, text in dict.fromkeys(_why_not(found)):
         for line in wrapped(run.names.within(text), f"{label:<8} "):
             say(line)
     return 0
@@ -104,7 +104,8 @@ def _why_not(found: Explanation) -> Iterator[tuple[str, str]]:
         return
     for wait in found.decision.waits:
         until = f" (until {wait.until:%Y-%m-%d %H:%M})" if wait.until else ""
-        yield "waits", f"{wait.message}{until}"
+        about = "" if str(wait.target) in wait.message else f"{wait.target}: "
+        yield "waits", f"{about}{wait.message}{until}"
     for why in found.decision.skipped:
         yield "skipped", why
 
