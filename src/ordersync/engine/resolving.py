@@ -90,7 +90,7 @@ class Resolver:
                 return Resolved(stored.number, f"closed: {because or 'no longer so'}", answered=False)
             if reply.verb is Verb.LOOK:
                 return Resolved(stored.number, "looked again: it is still so", closed=False, answered=False)
-            if seen_digest(now_open.hold) != seen_digest(stored.hold):
+            if seen_digest(now_open.hold) != seen_digest(stored.hold) or _other_write(now_open.hold, decision):
                 raise Held(
                     f"what {stored.number} is about changed since it was shown; nothing was done",
                     code="changed_since",
@@ -207,9 +207,11 @@ class Resolver:
         """Read everything the hold is about anew; what is no longer so closes. Returns the link's decision."""
         hold = stored.hold
         if hold.code == "unauthorized":
-            shop = self.shops[hold.subject.removeprefix("shop:")]
-            shop.connector.check()
-            self.store.close_hold(hold.key, self.clock(), f"{who} looked: the shop takes the key")
+            shop = self.shops.get(hold.subject.removeprefix("shop:"))
+            if shop is not None:
+                shop.connector.check()
+            why = "the shop takes the key" if shop else "the shop is not in the configuration any more"
+            self.store.close_hold(hold.key, self.clock(), f"{who} looked: {why}")
             return None
         for ref in self._members(hold):
             self._read(ref)
@@ -219,10 +221,15 @@ class Resolver:
         if gone or (hold.subject.startswith("link:") and not derived):
             self.store.close_hold(hold.key, self.clock(), f"{who} looked: no longer so")
         if hold.code == "order_change_open" and hold.target is not None:
-            connector = self.shops[hold.target.shop].connector
-            if isinstance(connector, CanListBlockers) and not connector.blockers(hold.target.order_id):
-                self.store.close_hold(hold.key, self.clock(), f"{who} looked: no order change is open")
+            self._look_at_blockers(hold, hold.target, who)
         return decision
+
+    def _look_at_blockers(self, hold: Hold, target: OrderRef, who: str) -> None:
+        shop = self.shops.get(target.shop)
+        if shop is None or not isinstance(shop.connector, CanListBlockers):
+            return
+        if not shop.connector.blockers(target.order_id):
+            self.store.close_hold(hold.key, self.clock(), f"{who} looked: no order change is open")
 
     def _read(self, ref: OrderRef) -> None:
         shop = self.shops.get(ref.shop)
@@ -241,6 +248,14 @@ class Resolver:
         self.store.mark_dirty(link.link_id)
         plan = make_plan(self.store, self.shops, self.policy, self.clock(), only=[link.link_id])
         return plan.decisions[0] if plan.decisions else None
+
+
+def _other_write(hold: Hold, decision: Decision | None) -> bool:
+    """The write this limit stopped is due, but on other money than the person saw."""
+    if hold.code != "limit" or decision is None:
+        return False
+    due = next((a for a in decision.actions if hold.subject == f"action:{a.key}"), None)
+    return due is None or due.digest != hold.digest
 
 
 def check_reply(stored: StoredHold, reply: Reply) -> None:
