@@ -335,6 +335,32 @@ def test_a_doubt_is_sent_once_more_when_a_person_types_its_amount(world: World) 
     assert "kim says it did not happen" in (first.answer or "")
 
 
+def test_sending_a_doubt_again_needs_no_second_approval_days_later(world: World) -> None:
+    needs_approval(world)
+    answer(world, Verb.APPROVE)
+    world.fakes["b"].answers = ["unknown_not_done"]
+    world.apply()
+    world.clock.forward(days=5)
+    world.apply()
+    assert world.hold_codes() == {"in_doubt"}
+    assert answer(world, Verb.RESEND, amount=usd(1250)).result is not None
+    assert world.refunded("b") == [1250]
+    assert [r.used_by for r in world.store.resolutions()] == [a.action.key for a in world.store.actions(target=B)]
+
+
+def test_a_doubt_on_other_money_than_it_was_sent_on_is_asked_about_anew(world: World) -> None:
+    needs_approval(world)
+    answer(world, Verb.APPROVE)
+    world.fakes["b"].answers = ["unknown_not_done"]
+    world.apply()
+    world.refund_by_hand("a", 300)
+    world.refund_by_hand("b", 300)
+    done = answer(world, Verb.RESEND, code="in_doubt", amount=usd(1250))
+    assert done.result is None
+    assert world.refunded("b") == [300]
+    assert world.hold_codes() == {"needs_approval"}
+
+
 def test_a_doubt_that_did_happen_is_not_sent_again_whoever_asks(world: World) -> None:
     doubt(world, happened=True)
     world.fakes["b"].hidden.clear()

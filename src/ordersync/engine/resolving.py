@@ -132,7 +132,7 @@ class Resolver:
         action = doubtful.action
         check_amount(action, reply.amount, stored.number)
         check_unanswered(self.store, doubtful, stored.number)
-        self._answer(stored, reply, stored.hold.facts)
+        self._answer(stored, reply, stored.hold.facts, digest=action.digest)
         said = f"{reply.who} says it did not happen and sends it again"
         if not doubtful.end(self.store, ActionState.EXPIRED, said, self.clock()):
             return Resolved(stored.number, "it was settled meanwhile; nothing was sent")
@@ -145,7 +145,13 @@ class Resolver:
         return Resolved(stored.number, f"sent again: {result.said}", result=result)
 
     def _answer(
-        self, stored: StoredHold, reply: Reply, facts: tuple[str, ...], forget: tuple[str, ...] = ()
+        self,
+        stored: StoredHold,
+        reply: Reply,
+        facts: tuple[str, ...],
+        *,
+        forget: tuple[str, ...] = (),
+        digest: str | None = None,
     ) -> None:
         now = self.clock()
         self.store.resolve(
@@ -155,8 +161,8 @@ class Resolver:
                 who=reply.who,
                 why=reply.why,
                 facts=facts,
-                digest=seen_digest(stored.hold),
-                expires_at=now + APPROVED_FOR if reply.verb is Verb.APPROVE else None,
+                digest=digest or seen_digest(stored.hold),
+                expires_at=now + APPROVED_FOR if reply.verb in (Verb.APPROVE, Verb.RESEND) else None,
                 forget=forget,
             ),
             now,

@@ -16,7 +16,9 @@ class Answers:
         self._approved = [
             r
             for r in given
-            if r.verb is Verb.APPROVE and r.used_at is None and (r.expires_at is None or r.expires_at > now)
+            if r.verb in (Verb.APPROVE, Verb.RESEND)
+            and r.used_at is None
+            and (r.expires_at is None or r.expires_at > now)
         ]
 
     def left(self, fact_id: str, target: OrderRef) -> Cell | None:
@@ -32,8 +34,15 @@ class Answers:
         return next((r for r in self._left if r.hold_key == key and r.digest == digest), None)
 
     def approval(self, code: str, fact_id: str, target: OrderRef, digest: str) -> Resolution | None:
-        """The unused approval of exactly this write that lets it pass this one check."""
+        """The unused approval of exactly this write that lets it pass this one check.
+
+        Who has a doubtful write sent again, its money unchanged, has seen all of it: it passes what it passed before.
+        """
         for answer in self._approved:
-            if answer.code == code and answer.covers(fact_id, target) and answer.digest == digest:
+            if (
+                (answer.code == code or answer.verb is Verb.RESEND)
+                and answer.covers(fact_id, target)
+                and answer.digest == digest
+            ):
                 return answer
         return None

@@ -13,6 +13,8 @@ from ordersync.store.part import Part
 from ordersync.store.records import Answer
 from ordersync.store.tables import HOLDS, LEDGER, LINKS, RESOLUTIONS, instant_text
 
+LETS_GO = (Verb.APPROVE.value, Verb.RESEND.value)
+
 
 class Resolutions(Part):
     def resolve(self, number: str, answer: Answer, now: datetime) -> Resolution:
@@ -104,7 +106,7 @@ def use_approvals(connection: Connection, action: Action, now: datetime) -> None
         row = connection.execute(select(RESOLUTIONS).where(RESOLUTIONS.c.number == number)).first()
         about = {"shop": action.target.shop, "order": action.target.order_id, "operation": action.kind.value}
         again = "ordersync plan   holds it again; then approve the new hold"
-        if row is None or row.verb != Verb.APPROVE.value or row.digest != action.digest:
+        if row is None or row.verb not in LETS_GO or row.digest != action.digest:
             raise Held(
                 "the approval was given for something else than this write",
                 code="approval_stale",
