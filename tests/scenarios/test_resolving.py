@@ -7,78 +7,30 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.scenarios.people import A, B, answer, cell_state, needs_approval, open_world, resolver
 from tests.scenarios.test_apply_protocol import World
 
-from ordersync.engine.resolving import Reply, Resolved, Resolver
-from ordersync.engine.sentlog import SentLog
+from ordersync.engine.resolving import Reply
 from ordersync.errors import Held, UsageError
 from ordersync.model import (
     ActionState,
     CellState,
     Fulfillment,
     FulfillmentState,
-    Money,
     OrderRef,
     Purse,
     RefundState,
     Verb,
 )
 from ordersync.reconcile import KindPolicy, Limits, LimitSet, Policy
-from ordersync.store import Store
 from ordersync.testing.orders import build_order, usd
-
-ANY = KindPolicy(sources="any", carry_after=timedelta(0))
-A, B = OrderRef("a", "1"), OrderRef("b", "1")
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = Store.open(f"sqlite:///{tmp_path / 'test.db'}")
-    made = World(tmp_path, store)
-    made.open_shop("a", build_order("a"))
-    made.open_shop("b", build_order("b"))
-    made.read()
-    made.link(A, B)
-    made.clock.forward(minutes=5)
+    made = open_world(tmp_path)
     yield made
     made.store.close()
-
-
-def resolver(world: World) -> Resolver:
-    log = SentLog(world.folder / "sent.log")
-    return Resolver(world.store, world.shops, world.policy, world.limits, log, world.clock)
-
-
-def answer(world: World, verb: Verb, *, code: str | None = None, **given: object) -> Resolved:
-    found = [h for h in world.store.holds() if code in (None, h.hold.code)]
-    assert len(found) == 1, world.hold_codes()
-    reply = Reply(verb, "kim", **{"why": "agreed with the shop", **given})  # type: ignore[arg-type]  # test's words
-    return resolver(world).resolve(found[0].number, reply)
-
-
-def cell_state(world: World, ref: OrderRef, row: int = 0) -> CellState:
-    cell = world.store.ledger("L1").rows[row].cell(ref)
-    assert cell is not None
-    return cell.state
-
-
-def needs_approval(world: World) -> None:
-    world.policy = Policy(
-        cancel=ANY, refund=KindPolicy(sources="any", carry_after=timedelta(0), approve_over=(usd(1000),))
-    )
-    world.refund_by_hand("a", 1250)
-    world.apply()
-    assert world.hold_codes() == {"needs_approval"}
-
-
-def doubt(world: World, *, happened: bool = False) -> None:
-    world.refund_by_hand("a", 1250)
-    fake = world.fakes["b"]
-    fake.answers = ["unknown_done" if happened else "unknown_not_done"]
-    if happened:
-        fake.hidden.append(fake.orders["1"])
-    world.apply()
-    assert world.hold_codes() == {"in_doubt"}
 
 
 def test_an_approved_refund_is_made_once_and_the_approval_is_used_up(world: World) -> None:
@@ -307,134 +259,6 @@ def test_a_cancellation_that_vanished_may_be_left(world: World) -> None:
     assert world.fakes["b"].calls == ["refund", "cancel"]
 
 
-def test_looking_settles_what_has_shown_up(world: World) -> None:
-    doubt(world, happened=True)
-    assert not answer(world, Verb.LOOK).closed
-    world.fakes["b"].hidden.clear()
-    assert answer(world, Verb.LOOK).closed
-    assert world.hold_codes() == set()
-    assert world.fakes["b"].calls == ["refund"]
-
-
-def test_a_doubt_is_sent_once_more_when_a_person_types_its_amount(world: World) -> None:
-    doubt(world)
-    for wrong in (None, usd(1251), Money.parse("1250 JPY")):
-        with pytest.raises(UsageError) as refused:
-            answer(world, Verb.RESEND, amount=wrong)
-        assert refused.value.code in ("amount_missing", "amount_differs")
-    assert world.fakes["b"].calls == ["refund"]
-    done = answer(world, Verb.RESEND, amount=usd(1250))
-    assert done.result is not None
-    assert done.result.state is ActionState.SEEN
-    assert world.refunded("b") == [1250]
-    world.apply()
-    assert world.hold_codes() == set()
-    assert world.fakes["b"].calls == ["refund", "refund"]
-    first, second = world.store.actions(target=B)
-    assert (first.state, second.state) == (ActionState.EXPIRED, ActionState.SEEN)
-    assert "kim says it did not happen" in (first.answer or "")
-
-
-def test_sending_a_doubt_again_needs_no_second_approval_days_later(world: World) -> None:
-    needs_approval(world)
-    answer(world, Verb.APPROVE)
-    world.fakes["b"].answers = ["unknown_not_done"]
-    world.apply()
-    world.clock.forward(days=5)
-    world.apply()
-    assert world.hold_codes() == {"in_doubt"}
-    assert answer(world, Verb.RESEND, amount=usd(1250)).result is not None
-    assert world.refunded("b") == [1250]
-    assert [r.used_by for r in world.store.resolutions()] == [a.action.key for a in world.store.actions(target=B)]
-
-
-def test_a_doubt_on_other_money_than_it_was_sent_on_is_asked_about_anew(world: World) -> None:
-    needs_approval(world)
-    answer(world, Verb.APPROVE)
-    world.fakes["b"].answers = ["unknown_not_done"]
-    world.apply()
-    world.refund_by_hand("a", 300)
-    world.refund_by_hand("b", 300)
-    done = answer(world, Verb.RESEND, code="in_doubt", amount=usd(1250))
-    assert done.result is None
-    assert world.refunded("b") == [300]
-    assert world.hold_codes() == {"needs_approval"}
-
-
-def test_a_doubt_that_did_happen_is_not_sent_again_whoever_asks(world: World) -> None:
-    doubt(world, happened=True)
-    world.fakes["b"].hidden.clear()
-    done = answer(world, Verb.RESEND, amount=usd(1250))
-    assert done.result is None
-    assert world.fakes["b"].calls == ["refund"]
-    assert world.refunded("b") == [1250]
-
-
-def test_a_doubt_is_not_sent_again_while_a_refund_there_may_be_it(world: World) -> None:
-    doubt(world)
-    world.refund_by_hand("b", 1250)
-    world.read()
-    with pytest.raises(Held) as maybe:
-        answer(world, Verb.RESEND, code="in_doubt", amount=usd(1250))
-    assert maybe.value.code == "may_have_happened"
-    assert "b-hand-1" in (maybe.value.next_step or "")
-    assert world.fakes["b"].calls == ["refund"]
-
-
-def test_a_doubt_made_another_way_is_matched_with_its_record(world: World) -> None:
-    doubt(world)
-    world.refund_by_hand("b", 1250)
-    world.apply()
-    with pytest.raises(UsageError) as unknown:
-        answer(world, Verb.DONE, code="in_doubt", record="nonsense")
-    assert unknown.value.code == "no_such_record"
-    assert answer(world, Verb.DONE, code="in_doubt", record="b-hand-1").closed
-    world.apply()
-    assert world.hold_codes() == set()
-    assert world.plan() == []
-    assert world.refunded("a") == [1250]
-    assert world.fakes["b"].calls == ["refund"]
-    assert len(world.store.ledger("L1").rows) == 1
-
-
-def test_a_record_of_another_amount_is_not_the_doubtful_one(world: World) -> None:
-    doubt(world)
-    world.refund_by_hand("b", 999)
-    world.apply()
-    with pytest.raises(Held) as differs:
-        answer(world, Verb.DONE, code="in_doubt", record="b-hand-1")
-    assert differs.value.code == "amount_differs"
-
-
-def test_a_doubt_left_by_a_person_frees_the_order_and_still_counts(world: World) -> None:
-    doubt(world)
-    answer(world, Verb.LEAVE)
-    world.apply()
-    assert world.hold_codes() == set()
-    record = world.store.actions(target=B)[0]
-    assert record.state is ActionState.LEFT
-    assert world.store.spent(world.clock()).value("USD") == usd(1250)
-    world.refund_by_hand("a", 8750)
-    world.apply()
-    assert world.refunded("b") == [8750], "12.50 may have gone, so 87.50 is all that is left to give"
-    world.apply()
-    assert world.fakes["b"].calls == ["refund", "refund"]
-
-
-def test_a_write_of_an_earlier_database_can_be_sent_again(world: World) -> None:
-    world.refund_by_hand("a", 1250)
-    action = world.plan()[0]
-    SentLog(world.folder / "sent.log").append(action.key, action.target, action.token)
-    world.apply()
-    assert world.hold_codes() == {"in_doubt"}
-    done = answer(world, Verb.RESEND, amount=usd(1250))
-    assert done.result is not None
-    assert world.refunded("b") == [1250]
-    world.apply()
-    assert world.hold_codes() == set()
-    assert world.fakes["b"].calls == ["refund"]
-
-
 def test_a_limit_is_approved_for_exactly_the_writes_it_stopped(world: World) -> None:
     world.open_shop("c", build_order("c"))
     world.open_shop("d", build_order("d"))
@@ -489,3 +313,14 @@ def test_an_open_order_change_that_ended_closes_when_looked_at(world: World) -> 
     assert not answer(world, Verb.LOOK).closed
     world.fakes["b"].open_changes = []
     assert answer(world, Verb.LOOK).closed
+
+
+def test_a_limit_may_be_left_and_its_write_is_not_made(world: World) -> None:
+    world.limits = Limits()
+    world.refund_by_hand("a", 100)
+    world.apply()
+    answer(world, Verb.LEAVE, code="limit")
+    world.limits = Limits(run=LimitSet(refund_value=(usd(9999),)), day=LimitSet(refund_value=(usd(9999),)))
+    world.apply()
+    assert world.refunded("b") == []
+    assert cell_state(world, B) is CellState.WAIVED
