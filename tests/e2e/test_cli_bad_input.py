@@ -245,6 +245,18 @@ def test_a_link_file_is_taken_whole_or_not_at_all(cli: Cli, tmp_path: Path) -> N
     assert len(cli.ok("links", "import", str(file), "--json").json["links"]) == 2
 
 
+@pytest.mark.parametrize("mark, name", [(";", "semicolons"), ("\t", "tabs")])
+def test_a_link_file_with_other_separators_is_named(cli: Cli, tmp_path: Path, mark: str, name: str) -> None:
+    file = tmp_path / "links.csv"
+    file.write_text(f"\ufeffasia{mark}office\n1{mark}2\n")
+    cli("links", "import", str(file)).failed(2, f"separated by {name}", "commas")
+
+
+def test_an_unknown_shop_is_named_by_every_list(cli: Cli) -> None:
+    for arguments in (["links", "list"], ["orders", "list"], ["orders", "export"], ["pull"], ["payments", "list"]):
+        cli(*arguments, "--shop", "mars").failed(2, "there is no shop 'mars'", "shops are asia", "(unknown_shop)")
+
+
 def test_orders_are_named_strictly(cli: Cli) -> None:
     cli("orders", "show", "asia").failed(2, "does not name an order")
     cli("orders", "show", "asia:").failed(2, "does not name an order")

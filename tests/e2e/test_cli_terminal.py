@@ -110,3 +110,13 @@ def _until(count: object, seconds: float) -> int:
             return found
         time.sleep(0.05)
     return 0
+
+
+def test_a_plan_that_was_applied_already_says_so(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("orders", "refund", "asia:2006", "--amount", "1.50 USD", "--yes")
+    saved = str(tmp_path / "p")
+    cli.ok("plan", "--out", saved)
+    assert "confirmed by reading back" in cli.ok("apply", saved).out
+    again = " ".join(cli.ok("apply", saved).out.split())
+    assert "written already, by an earlier apply; not written again" in again
+    assert "Nothing was written: nothing is due." in again

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ordersync.cli.app import orders
-from ordersync.cli.printing import age, count, plain, say, say_json, say_table, stdout_for_json, warn
+from ordersync.cli.printing import age, count, say, say_json, say_table, stdout_for_json, warn
 from ordersync.cli.run import BuyerOption, JsonOption, Run, command
 from ordersync.errors import UsageError
 
@@ -158,9 +158,8 @@ def _line(order: Order, *, buyer: bool) -> str:
 
 
 def _stored(run: Run, shop: str | None) -> Iterator[StoredOrder]:
-    if shop is not None and shop not in run.config.settings.shops:
-        known = ", ".join(run.config.settings.shops)
-        raise UsageError(f"there is no shop {plain(shop)!r}", next_step=f"shops are {known}")
+    if shop is not None:
+        run.known_shop(shop)
     return run.store.orders(shop)
 
 

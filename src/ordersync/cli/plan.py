@@ -107,11 +107,21 @@ def apply(
     for link_id, why in report.left:
         say(f"left      {link_id}: {run.names.within(why)}")
     for action in report.stale:
-        say(f"stale     {action.kind} {run.names.of(action.target)}: no longer as it was planned; not written")
+        for line in wrapped(_why_stale(run, action), f"stale     {action.kind} {run.names.of(action.target)}: "):
+            say(line)
     _say_outcome(run, report)
     if report.new_holds:
         say(f"New holds: {', '.join(report.new_holds)}. Look: ordersync holds show {report.new_holds[0]}")
     return code
+
+
+def _why_stale(run: Run, action: Action) -> str:
+    from ordersync.model import ActionState
+
+    record = run.store.action(action.key)
+    if record is not None and record.state in (ActionState.SEEN, ActionState.RECEIPTED):
+        return "written already, by an earlier apply; not written again"
+    return "no longer as it was planned; not written"
 
 
 def _say_outcome(run: Run, report: ApplyReport) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ordersync.cli.names import Names
-from ordersync.cli.printing import wrapped
+from ordersync.cli.printing import plain, wrapped
 from ordersync.errors import (
     Held,
     MappingError,
@@ -94,13 +94,19 @@ class Run:
     def shop(self, name: str) -> Shop:
         """One shop by name; UsageError lists the names there are."""
         if name not in self._shops:
-            if name not in self.config.settings.shops:
-                known = ", ".join(self.config.settings.shops)
-                raise UsageError(f"there is no shop {name!r}", next_step=f"shops are {known}")
+            self.known_shop(name)
             from ordersync.bootstrap import build_shop
 
             self._shops[name] = build_shop(self.config, name)
         return self._shops[name]
+
+    def known_shop(self, name: str) -> None:
+        """UsageError when the configuration has no shop of that name; it lists those it has."""
+        if name not in self.config.settings.shops:
+            known = ", ".join(self.config.settings.shops)
+            raise UsageError(
+                f"there is no shop {plain(name)!r}", code="unknown_shop", next_step=f"shops are {known}"
+            )
 
     def shops(self, only: Iterable[str] | None = None) -> dict[str, Shop]:
         """Every shop of the configuration, or those named."""
@@ -134,9 +140,7 @@ class Run:
         wanted = wanted.strip().removeprefix("#")
         if not colon or not wanted:
             raise UsageError(f"{text!r} does not name an order", next_step="write it as shop:number or shop:id")
-        if shop not in self.config.settings.shops:
-            known = ", ".join(self.config.settings.shops)
-            raise UsageError(f"there is no shop {shop!r}", next_step=f"shops are {known}")
+        self.known_shop(shop)
         return shop, wanted
 
     @cached_property
@@ -265,6 +269,8 @@ def _next_step(error: OrdersyncError) -> str:
     if isinstance(error, Refused | OutcomeUnknown | MappingError | Held):
         look = f"look at the order: ordersync orders show {about} --fresh; " if about else ""
         return f"{look}what waits for you: ordersync holds list"
+    if isinstance(error, UsageError):
+        return "correct the command; --help behind it shows what it takes"
     return "ordersync check   tests the configuration, the store and every shop"
 
 
