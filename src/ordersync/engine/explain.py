@@ -13,7 +13,7 @@ from ordersync.engine.look import decide_link
 from ordersync.engine.shops import Shops
 from ordersync.model import ActionRecord, ActionState, Decision, Link, LinkOrigin, Order, OrderRef
 from ordersync.reconcile import Policy
-from ordersync.store import ActionStep, FeedPass, Store, StoredHold
+from ordersync.store import ActionStep, Store, StoredHold
 
 OTHER_FIELDS = 4
 """Changed fields named one by one; the rest is counted."""
@@ -49,13 +49,15 @@ def explain(store: Store, shops: Shops, policy: Policy, ref: OrderRef, now: date
     if link is not None:
         events.append(Event(link.made_at, "link", f"{link.link_id} made {_origin(link)}"))
         found.decision = decide_link(store, shops, link, policy, now)
+    subjects = {f"order:{member}" for member in members}
     for member in members:
         events += _sightings(store, member)
         one = orders[member]
         events += _facts(one) if one is not None else ()
         for record in store.actions(target=member):
+            subjects.add(f"action:{record.action.key}")
             events += _steps(record, store.action_steps(record.action.key))
-    for held in _holds(store, link, members):
+    for held in store.holds_about(link.link_id if link else None, subjects):
         events += _hold_events(held)
         if held.closed_at is None:
             found.open_holds.append(held)
@@ -80,26 +82,26 @@ def _sightings(store: Store, ref: OrderRef) -> Iterator[Event]:
             for parked in store.parked(ref)
         )
         return
-    passes = store.passes(shop=ref.shop)
     yield Event(
-        stored.first_seen_at, ref.shop, f"{ref} read for the first time, {_how(passes, stored.first_seen_at)}"
+        stored.first_seen_at,
+        ref.shop,
+        f"{ref} read for the first time, {_how(store, ref.shop, stored.first_seen_at)}",
     )
     for change in store.history(ref):
         names = list(dict.fromkeys(one.path.split(".")[0].split("[")[0] for one in change.fields))
         more = f" and {len(names) - OTHER_FIELDS} more" if len(names) > OTHER_FIELDS else ""
         fields = ", ".join(names[:OTHER_FIELDS]) + more
         if change.cause == "observed":
-            said = f"{ref} seen changed ({fields}), {_how(passes, change.sent_at)}"
+            said = f"{ref} seen changed ({fields}), {_how(store, ref.shop, change.sent_at)}"
         else:
             said = f"{ref} read differently by a newer mapping ({fields})"
         yield Event(change.sent_at, ref.shop, said)
 
 
-def _how(passes: list[FeedPass], at: datetime) -> str:
-    during = [one for one in passes if one.started_at <= at <= one.finished_at]
-    if not during:
+def _how(store: Store, shop: str, at: datetime) -> str:
+    one = store.pass_during(shop, at)
+    if one is None:
         return "by its id"
-    one = max(during, key=lambda found: found.started_at)
     window = f", window {one.since:%m-%d %H:%M} to {one.until:%m-%d %H:%M}" if one.since and one.until else ""
     return f"by feed {one.feed}{window}"
 
@@ -145,17 +147,6 @@ def _steps(record: ActionRecord, steps: list[ActionStep]) -> Iterator[Event]:
         else:
             said = f"{what}: {step.state} ({answer})"
         yield Event(step.at, "apply", said)
-
-
-def _holds(store: Store, link: Link | None, members: tuple[OrderRef, ...]) -> list[StoredHold]:
-    subjects = {f"order:{ref}" for ref in members}
-    return [
-        one
-        for one in store.holds(open_only=False)
-        if (link is not None and one.hold.link_id == link.link_id)
-        or one.hold.subject in subjects
-        or one.hold.target in members
-    ]
 
 
 def _hold_events(held: StoredHold) -> Iterator[Event]:

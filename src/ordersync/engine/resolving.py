@@ -10,6 +10,7 @@ import contextlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ordersync.connector import CanListBlockers
 from ordersync.engine.apply import CLAIM_FOR
@@ -71,6 +72,8 @@ class Resolver:
     limits: Limits
     sent_log: SentLog
     clock: Clock = utc_now
+    reread_after: timedelta = timedelta(0)
+    """Orders read more recently are not fetched again: many answers at once would ask a shop for hours."""
 
     def resolve(self, number: str, reply: Reply) -> Resolved:
         """Answer one hold.
@@ -239,7 +242,8 @@ class Resolver:
 
     def _read(self, ref: OrderRef) -> None:
         shop = self.shops.get(ref.shop)
-        if shop is None:
+        stored = self.store.order(ref)
+        if shop is None or (stored is not None and self.clock() - stored.sent_at < self.reread_after):
             return
         # A vanished or unreadable order is a hold of its own; what is known of it is decided on.
         with contextlib.suppress(NotFound, MappingError):

@@ -91,7 +91,7 @@ def _ours(case: Case, member: Member) -> bool:
         a.action.target == member.ref
         and a.action.kind is ActionKind.CANCEL
         and a.action.fact_id is not None
-        and a.state in (ActionState.SEEN, ActionState.RECEIPTED)
+        and a.state in (ActionState.SEEN, ActionState.RECEIPTED, ActionState.LEFT)
         for a in case.journal
     )
 

@@ -86,6 +86,18 @@ class Feeds(Part):
         with self.db.read() as connection:
             return [FeedPass(**row._asdict()) for row in connection.execute(query)]
 
+    def pass_during(self, shop: str, at: datetime) -> FeedPass | None:
+        """The latest finished pass of any feed of the shop that was under way at that instant."""
+        query = (
+            select(*(c for c in PASSES.c if c.name != "id"))
+            .where(PASSES.c.shop == shop, PASSES.c.started_at <= at, PASSES.c.finished_at >= at)
+            .order_by(PASSES.c.id.desc())
+            .limit(1)
+        )
+        with self.db.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else FeedPass(**row._asdict())
+
 
 def _remember_listed(connection: Connection, position: FeedPosition, order_ids: Sequence[str]) -> None:
     if position.pages <= 1:

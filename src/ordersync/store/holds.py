@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from ordersync.model import Hold
 from ordersync.store.part import Part
@@ -35,6 +35,13 @@ class Holds(Part):
             query = query.where(HOLDS.c.closed_at.is_(None))
         with self.db.read() as connection:
             return [_stored(row) for row in connection.execute(query)]
+
+    def holds_about(self, link_id: str | None, subjects: Collection[str]) -> list[StoredHold]:
+        """Open and closed holds of a link or with one of these subjects, oldest first."""
+        about = or_(HOLDS.c.subject.in_(sorted(subjects)), HOLDS.c.link_id == (link_id or ""))
+        with self.db.read() as connection:
+            rows = connection.execute(select(HOLDS).where(about).order_by(HOLDS.c.number))
+            return [_stored(row) for row in rows]
 
     def hold(self, number: str) -> StoredHold | None:
         """By its number, open or closed: `H-31`, also typed as `h-31`, `H31` or `31`."""
