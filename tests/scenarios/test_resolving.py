@@ -324,3 +324,12 @@ def test_a_limit_may_be_left_and_its_write_is_not_made(world: World) -> None:
     world.apply()
     assert world.refunded("b") == []
     assert cell_state(world, B) is CellState.WAIVED
+
+
+def test_a_refused_key_that_works_again_closes_when_looked_at(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    world.fakes["b"].answers = ["unauthorized"]
+    world.apply()
+    done = answer(world, Verb.LOOK, code="unauthorized")
+    assert "the shop takes the key" in done.said
+    assert "unauthorized" not in world.hold_codes()

@@ -11,7 +11,7 @@ from tests.scenarios.test_apply_protocol import World
 
 from ordersync.engine.byhand import Wish, perform, prepare
 from ordersync.engine.sentlog import SentLog
-from ordersync.errors import Held, UsageError
+from ordersync.errors import Held, Refused, UsageError
 from ordersync.model import (
     ActionKind,
     ActionState,
@@ -184,3 +184,22 @@ def test_a_typed_doubt_on_an_order_without_a_link_may_be_left(world: World) -> N
     world.apply()
     assert world.hold_codes() == set()
     assert world.store.actions(target=ref)[0].state is ActionState.LEFT
+
+
+def test_a_record_that_is_another_refund_already_is_not_the_doubtful_one(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    world.refund_by_hand("b", 1250)
+    world.apply()
+    doubt(world)
+    with pytest.raises(Held) as taken:
+        answer(world, Verb.DONE, record="b-hand-1")
+    assert taken.value.code == "record_taken"
+    assert world.hold_codes() == {"in_doubt"}
+
+
+def test_a_doubt_that_was_left_is_not_there_to_be_refunded_by_hand(world: World) -> None:
+    doubt(world)
+    answer(world, Verb.LEAVE)
+    with pytest.raises(Refused) as left:
+        prepare(world.store, world.shops, B, Wish(ActionKind.REFUND, amount=usd(10_000)))
+    assert left.value.next_step == '--amount "87.50 USD" refunds the rest'

@@ -52,7 +52,10 @@ def show(
     number: Annotated[str, typer.Argument(metavar="HOLD", help="As listed: H-31.")],
     json: JsonOption = False,
 ) -> None:
-    """One hold: what happened, the evidence, and the commands that go on."""
+    """One hold: what happened, the evidence, and the commands that go on.
+
+    --json: the keys of `holds list` and "answers": [{verb, who, why, at, expires_at, used_at, …}].
+    """
     found = run.store.hold(number)
     if found is None:
         raise UsageError(
