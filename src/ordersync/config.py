@@ -25,7 +25,7 @@ from ordersync.yaml_text import KeyPath, YamlText, parse_yaml
 
 DEFAULT_FILE = "ordersync.yaml"
 CONFIG_VARIABLE = "ORDERSYNC_CONFIG"
-ALLOW_GROUPS = {"fulfill": ("pack", "ship", "deliver"), "progress": ("complete",)}
+ALLOW_GROUPS = {"fulfill": ("pack", "ship", "deliver"), "progress": ("confirm", "process", "complete")}
 """Words of `allow` that stand for several calls."""
 _SHOP_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 NOT_ACTED_ON = ("schedule", "alerts", "privacy.raw_payloads")
