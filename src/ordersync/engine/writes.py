@@ -6,9 +6,10 @@ before anything else is decided; and nothing counts as done before it was read b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ordersync.connector import (
     CanArchive,
@@ -16,11 +17,18 @@ from ordersync.connector import (
     CanCapture,
     CancelRequest,
     CanComplete,
+    CanConfirm,
     CanListBlockers,
+    CanPack,
+    CanProcess,
     CanRefund,
+    CanShip,
     CaptureRequest,
+    LineQuantity,
+    PackRequest,
     Receipt,
     RefundRequest,
+    ShipRequest,
 )
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
@@ -41,8 +49,11 @@ from ordersync.model import (
     ActionKind,
     ActionRecord,
     ActionState,
+    FulfillmentState,
     Hold,
+    LineUnits,
     Order,
+    Parcel,
     Progress,
     Purse,
     hold_key,
@@ -270,12 +281,20 @@ def call(shop: Shop, action: Action) -> Receipt:
             payment_id=action.payment_id,
             to="books" if action.purse is Purse.BOOKS else "original",
             reason=action.reason,
+            lines=_request_lines(action.refund_lines),
+            shipping=action.shipping,
             restock=action.restock,
             notify_buyer=action.notify_buyer,
             processed_at=action.processed_at,
             token=action.token,
         )
         return connector.refund(order_id, refund, key)
+    if action.kind in (ActionKind.PACK, ActionKind.SHIP) and action.parcel is not None:
+        return _send_parcel(shop, action, action.parcel, missing)
+    if action.kind is ActionKind.CONFIRM and isinstance(connector, CanConfirm):
+        return connector.confirm(order_id, key)
+    if action.kind is ActionKind.PROCESS and isinstance(connector, CanProcess):
+        return connector.process(order_id, key)
     if action.kind is ActionKind.CAPTURE and isinstance(connector, CanCapture):
         return connector.capture(order_id, CaptureRequest(payment_id=action.payment_id, amount=action.amount), key)
     if action.kind is ActionKind.COMPLETE and isinstance(connector, CanComplete):
@@ -283,6 +302,33 @@ def call(shop: Shop, action: Action) -> Receipt:
     if action.kind is ActionKind.ARCHIVE and isinstance(connector, CanArchive):
         return connector.archive(order_id, key)
     raise missing
+
+
+def _send_parcel(shop: Shop, action: Action, parcel: Parcel, missing: Refused) -> Receipt:
+    """Tracking goes with the call that has a place for it."""
+    connector, order_id = shop.connector, action.target.order_id
+    about: dict[str, Any] = {
+        "lines": _request_lines(parcel.lines),
+        "notify_buyer": action.notify_buyer,
+        "token": action.token,
+    }
+    tracking = {
+        "carrier": parcel.carrier,
+        "tracking_number": parcel.tracking_number,
+        "tracking_url": parcel.tracking_url,
+    }
+    if action.kind is ActionKind.PACK and isinstance(connector, CanPack):
+        told = tracking if shop.semantics.tracking_at_pack else {}
+        return connector.pack(order_id, PackRequest(**about, **told), action.key)
+    if action.kind is ActionKind.SHIP and isinstance(connector, CanShip):
+        told = tracking if shop.semantics.tracking and not shop.semantics.tracking_at_pack else {}
+        request = ShipRequest(fulfillment_id=parcel.fulfillment_id, **about, **told)
+        return connector.ship(order_id, request, action.key)
+    raise missing
+
+
+def _request_lines(lines: Sequence[LineUnits]) -> tuple[LineQuantity, ...]:
+    return tuple(LineQuantity(line_item_id=line.line_item_id, quantity=line.quantity) for line in lines)
 
 
 def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> ActionRecord:
@@ -326,12 +372,7 @@ def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
             if record.platform_ref is not None and refund.id == record.platform_ref:
                 return refund.id
         return None
-    shown = {
-        ActionKind.CANCEL: order.is_cancelled,
-        ActionKind.COMPLETE: order.progress is Progress.COMPLETED,
-        ActionKind.ARCHIVE: order.archived,
-        ActionKind.CAPTURE: _captured(action, order),
-    }[action.kind]
+    shown = _shows(action, order)
     return record.platform_ref or action.kind.value if shown else None
 
 
@@ -339,3 +380,32 @@ def _captured(action: Action, order: Order) -> bool:
     captured = [p.captured.amount_minor for p in order.payments or () if action.payment_id in (None, p.id)]
     wanted = action.amount.amount_minor if action.amount else 1
     return sum(captured) >= wanted
+
+
+def _shows(action: Action, order: Order) -> bool:
+    """Whether the order is as the action leaves it."""
+    if action.kind is ActionKind.CANCEL:
+        return order.is_cancelled
+    if action.kind is ActionKind.ARCHIVE:
+        return order.archived
+    if action.kind is ActionKind.CAPTURE:
+        return _captured(action, order)
+    if action.kind in (ActionKind.PACK, ActionKind.SHIP):
+        return action.parcel is not None and _in_parcels(action.kind, action.parcel, order)
+    wanted = {
+        ActionKind.CONFIRM: Progress.CONFIRMED,
+        ActionKind.PROCESS: Progress.PROCESSING,
+        ActionKind.COMPLETE: Progress.COMPLETED,
+    }.get(action.kind)
+    return wanted is not None and order.progress is not None and order.progress.rank >= wanted.rank
+
+
+def _in_parcels(kind: ActionKind, parcel: Parcel, order: Order) -> bool:
+    """As many units of each line are packed, or have left, as the write was to leave behind."""
+    gone = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
+    counted = gone if kind is ActionKind.SHIP else (FulfillmentState.PACKED, *gone)
+    units: dict[str, int] = {}
+    for one in order.fulfillments or ():
+        for line in (one.lines or ()) if one.status in counted else ():
+            units[line.line_item_id] = units.get(line.line_item_id, 0) + line.quantity
+    return all(units.get(line.line_item_id, 0) >= line.quantity for line in parcel.shipped_after)
