@@ -66,9 +66,15 @@ def test_the_way_to_look_inside_can_be_typed_where_the_command_is_not_on_the_pat
         [ORDERSYNC, "demo"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=90, check=False
     )
     assert shown.returncode == 0, shown.stderr
-    [typed] = re.findall(r"^Look inside: +(.+)$", shown.stdout, re.MULTILINE)
+    [(into, look)] = re.findall(r"^Look inside: +(cd \S+)(?: && |\n +)(.+)$", shown.stdout, re.MULTILINE)
     held = subprocess.run(
-        ["sh", "-c", typed], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=90, check=False
+        ["sh", "-c", f"{into} && {look}"],
+        cwd=tmp_path,
+        env=bare,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
     assert held.returncode == 0, held.stderr
     assert "ambiguous_refund" in held.stdout

@@ -83,6 +83,7 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
     if member.order is None or member.problem:
         raise Refused(f"{ref} cannot be written to: {member.problem}", code="unreadable")
     payment_id, purse = _purse(member, wish)
+    amount, captured_after = _capture(member, wish, payment_id)
     if wish.kind is ActionKind.REFUND:
         _check_refund(store, member, wish)
     warnings = tuple(_warnings(store, member, wish, purse))
@@ -96,13 +97,14 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
         kind=wish.kind,
         target=ref,
         token=token_of(stable_hash("by hand", key)),
-        amount=wish.amount,
+        amount=amount,
         payment_id=payment_id,
         purse=purse,
         reason=wish.reason,
         restock=wish.restock,
         notify_buyer=wish.notify_buyer,
         processed_at=wish.processed_at,
+        captured_after=captured_after,
         because=f"typed by {who}",
         digest=money_digest([member], wish.kind.value, str(wish.amount)),
         by=who,
@@ -143,6 +145,30 @@ def perform(
         return writer.write(shops[ref.shop], prepared.action)
     finally:
         store.release(owner)
+
+
+def _capture(member: Member, wish: Wish, payment_id: str | None) -> tuple[Money | None, Money | None]:
+    """The amount to send and what the payment must show afterwards. Without an amount typed: all that is left.
+
+    Errors: Refused when nothing is left to capture, or more is typed than is left.
+    """
+    if wish.kind is not ActionKind.CAPTURE:
+        return wish.amount, None
+    payment = next(p for p in (member.order.payments if member.order else None) or () if p.id == payment_id)
+    left = payment.amount - payment.captured
+    if left.amount_minor <= 0:
+        raise Refused(f"payment {payment.id} of {member.ref} is captured in full already", code="already_captured")
+    if wish.amount is not None and wish.amount.currency != left.currency:
+        raise UsageError(f"{member.ref} is in {left.currency}, not {wish.amount.currency}", code="wrong_currency")
+    if wish.amount is not None and left < wish.amount:
+        raise Refused(
+            f"payment {payment.id} of {member.ref} has {left} left to capture",
+            code="exceeds_authorized",
+            next_step=f'--amount "{left}" captures the rest',
+        )
+    # Some platforms capture only the whole; they are asked for an amount only where part is captured already.
+    sent = wish.amount or (left if payment.captured else None)
+    return sent, payment.captured + (wish.amount or left)
 
 
 def _who() -> str:
@@ -214,7 +240,8 @@ def _warnings(store: Store, member: Member, wish: Wish, purse: Purse | None) -> 
     if wish.kind is ActionKind.CANCEL and left > 0 and member.semantics.cancel_refunds != "none":
         rest = Money(amount_minor=left, currency=currency)
         sure = "refunds" if member.semantics.cancel_refunds == "all" else "may refund"
-        said.append(f"TO BUYER: cancelling here {sure} what is left, {rest}")
+        where = "TO BUYER" if member.holds_gateway_money else "books"
+        said.append(f"{where}: cancelling here {sure} what is left, {rest}")
     link = store.link_of(member.ref)
     if link is not None and wish.kind in (ActionKind.REFUND, ActionKind.CANCEL):
         others = ", ".join(str(ref) for ref in link.members if ref != member.ref)

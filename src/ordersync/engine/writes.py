@@ -53,6 +53,7 @@ from ordersync.model import (
     Hold,
     LineUnits,
     Order,
+    OrderStatus,
     Parcel,
     Progress,
     Purse,
@@ -272,7 +273,8 @@ def call(shop: Shop, action: Action) -> Receipt:
             restock=action.restock,
             notify_buyer=action.notify_buyer,
             processed_at=action.processed_at,
-            token=action.token,
+            # A cancel is read back by the order itself; what a person typed goes out as typed.
+            token=action.token if action.fact_id else None,
         )
         return connector.cancel(order_id, cancel, key)
     if action.kind is ActionKind.REFUND and isinstance(connector, CanRefund) and action.amount is not None:
@@ -355,12 +357,22 @@ def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> Acti
     except OrdersyncError:
         return store.action(action.key) or record
     effect = effect_of(action, record, order)
+    if effect is None and state is ActionState.RECEIPTED and _never_shows(action, shop, order):
+        effect = record.platform_ref or action.kind.value
     if effect is not None:
         store.advance(action.key, state, ActionState.SEEN, platform_ref=effect)
         store.close_hold(action_hold_key("in_doubt", action), now, "it was found")
     elif state is ActionState.DOUBT:
         store.advance(action.key, state, ActionState.DOUBT, looked_at=now)
     return store.action(action.key) or record
+
+
+def _never_shows(action: Action, shop: Shop, order: Order) -> bool:
+    """This platform's orders do not tell what the action changed: its answer is all there will ever be."""
+    if action.kind is ActionKind.CANCEL:
+        return not shop.semantics.records_cancel
+    silent = not shop.semantics.records_progress and order.order_status is OrderStatus.UNKNOWN
+    return silent and action.kind in (ActionKind.COMPLETE, ActionKind.ARCHIVE)
 
 
 def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
@@ -377,9 +389,12 @@ def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
 
 
 def _captured(action: Action, order: Order) -> bool:
-    captured = [p.captured.amount_minor for p in order.payments or () if action.payment_id in (None, p.id)]
-    wanted = action.amount.amount_minor if action.amount else 1
-    return sum(captured) >= wanted
+    """The payment shows at least what the capture was to leave behind."""
+    wanted = action.captured_after
+    return wanted is not None and any(
+        p.id == action.payment_id and p.captured.currency == wanted.currency and wanted <= p.captured
+        for p in order.payments or ()
+    )
 
 
 def _shows(action: Action, order: Order) -> bool:

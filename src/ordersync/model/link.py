@@ -165,6 +165,8 @@ class Action(Frozen):
     shipping: Money | None = None
     """The part of a refund that is for shipping."""
     parcel: Parcel | None = None
+    captured_after: Money | None = None
+    """What the payment must show as captured once a capture is done: earlier captures do not prove this one."""
     because: str
     """One sentence for a person: which fact, where, when."""
     digest: str
