@@ -351,12 +351,12 @@ class HeadlessSandbox(Sandbox):
     @route("POST", "/admin/orders/{order_id}/fulfillments")
     def create_fulfillment(self, request: Request, order_id: str) -> Reply:
         body = _body(request)
-        told = {name: body.get(name) for name in ("carrier", "tracking_number", "tracking_url")}
+        told = {name: body.get(name) for name in ("carrier", "tracking_number", "tracking_url", "metadata")}
         return self._post(request, lambda: self.state.fulfill(order_id, _lines(body) or [], **told), 201)
 
     @route("PATCH", "/admin/fulfillments/{fulfillment_id}")
     def update_fulfillment(self, request: Request, fulfillment_id: str) -> Reply:
-        names = ("carrier", "tracking_number", "tracking_url")
+        names = ("carrier", "tracking_number", "tracking_url")  # metadata too, which no reply shows
         changes = {key: value for key, value in _body(request).items() if key in names}
 
         def act() -> JsonObject:

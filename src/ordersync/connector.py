@@ -118,6 +118,8 @@ def _each_line_once(lines: tuple[LineQuantity, ...]) -> tuple[LineQuantity, ...]
 
 Lines = Annotated[tuple[LineQuantity, ...], AfterValidator(_each_line_once)]
 """Each line item at most once."""
+Contents = Annotated[Lines, Field(min_length=1)]
+"""What is in a parcel: something."""
 
 
 class RefundRequest(Frozen):
@@ -139,7 +141,7 @@ class RefundRequest(Frozen):
 class PackRequest(Frozen):
     """One parcel is made; it has not left."""
 
-    lines: Lines
+    lines: Contents
     carrier: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
@@ -153,7 +155,7 @@ class ShipRequest(Frozen):
     (`Semantics.ship_needs_pack` is false) a parcel of `lines` that is made and shipped at once."""
 
     fulfillment_id: str | None = None
-    lines: Lines
+    lines: Contents
     carrier: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
