@@ -159,6 +159,7 @@ class Fulfillment:
     delivered_at: datetime | None = None
     canceled_at: datetime | None = None
     labels: list[Label] = field(default_factory=list)
+    metadata: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

@@ -143,6 +143,7 @@ class PackRequest(Frozen):
 
     lines: Contents
     carrier: str | None = None
+    """Only describes: left out where the platform has no place for it."""
     tracking_number: str | None = None
     tracking_url: str | None = None
     """Only where `Semantics.tracking_at_pack`; elsewhere the shipment carries it."""
@@ -300,7 +301,8 @@ class CanArchive(Protocol):
 
 
 def capabilities(connector: type[Connector] | Connector) -> frozenset[str]:
-    """Names of the optional calls this connector has."""
+    """Names of the optional calls this connector has. Of one shop's connector, what its dialect has: `isinstance`
+    with the protocols above answers for the class, so ask here first."""
     optional = (*WRITE_CALLS, "fetch_many", "lookup", "blockers", "payments", "payment_providers", "payment")
     return frozenset(name for name in optional if callable(getattr(connector, name, None)))
 
