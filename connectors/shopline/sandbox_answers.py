@@ -86,3 +86,18 @@ def refund_answer(record: JsonObject, now: datetime) -> JsonObject:
         "order_adjustments": record["order_adjustments"],
         "total_duties_set": None,
     }
+
+
+def fulfillment_answer(order: JsonObject, parcel: JsonObject) -> JsonObject:
+    """Line ids are numbers here, the name has another form, and tracking is told once more as lists; no
+    `shipment_status` (recorded)."""
+    info = parcel["tracking_info_list"]
+    place = [known["id"] for known in order["fulfillments"]].index(parcel["id"]) + 1
+    answer = {name: value for name, value in parcel.items() if name != "shipment_status"}
+    return {
+        **answer,
+        "line_items": [{**line, "id": int(line["id"]), "version": "0"} for line in parcel["line_items"]],
+        "name": f"#{order['name']}.{place}",
+        "tracking_numbers": [one["tracking_number"] for one in info],
+        "tracking_urls": [one["tracking_url"] for one in info],
+    }

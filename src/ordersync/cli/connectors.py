@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ordersync.cli.app import connectors
-from ordersync.cli.printing import say, say_json, say_table
+from ordersync.cli.printing import say, say_json, say_table, wrapped
 from ordersync.cli.run import JsonOption, command
 
 READ_CALLS = ("fetch_many", "lookup", "payments", "payment_providers", "payment")
@@ -24,13 +24,15 @@ def list_connectors(*, json: JsonOption = False) -> None:
         say_json({"connectors": found})
         return
     say_table(
-        ("CONNECTOR", "PLATFORM", "VERSION", "WRITES"),
-        [(c["name"], c["platform"], c["version"], ", ".join(c["writes"]) or "nothing") for c in found],
+        ("CONNECTOR", "PLATFORM", "VERSION"),
+        [(c["name"], c["platform"], c["version"]) for c in found],
         empty="no connector is installed",
     )
     for one in found:
         say()
-        say(f"{one['name']} reads: {', '.join(one['reads'])}")
+        for calls in ("reads", "writes"):
+            for line in wrapped(", ".join(one[calls]) or "nothing", f"{one['name']} {calls}: "):
+                say(line)
         say_table(
             ("  FEED", "CATCHES"),
             [(f"  {feed['name']}", feed["catches"]) for feed in one["feeds"]],
