@@ -144,7 +144,8 @@ def _token(parcel: dict[str, Any]) -> Any:
 
 
 def _is_done(parcel: dict[str, Any], asked: ShipRequest | None) -> bool:
-    """Delivered; or shipped, and as asked: these lines, and this tracking among its labels."""
+    """Delivered; or shipped, and as asked: these lines, and this tracking among its labels. An answer that brings no
+    `items` or `labels` at all has not loaded them and contradicts nothing."""
     if asked is None:
         return bool(parcel.get("delivered_at"))
     labels = [label for label in parcel.get("labels") or () if isinstance(label, dict)]
@@ -153,8 +154,9 @@ def _is_done(parcel: dict[str, Any], asked: ShipRequest | None) -> bool:
         and asked.tracking_url in (None, label.get("tracking_url"))
         for label in labels
     )
-    wanted = bool(asked.tracking_number or asked.tracking_url)
-    return bool(parcel.get("shipped_at")) and _holds(parcel, asked.lines) and (tracked or not wanted)
+    untold = "labels" not in parcel or not (asked.tracking_number or asked.tracking_url)
+    holds = "items" not in parcel or _holds(parcel, asked.lines)
+    return bool(parcel.get("shipped_at")) and holds and (tracked or untold)
 
 
 def _holds(parcel: dict[str, Any], lines: Sequence[LineQuantity]) -> bool:

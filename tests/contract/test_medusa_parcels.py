@@ -362,6 +362,20 @@ def test_an_answer_without_the_parcel_or_of_another_order_is_doubt(
         assert type(error_of(lambda: write(ready, order, name))) is OutcomeUnknown
 
 
+def test_an_answer_that_leaves_contents_and_labels_out_contradicts_nothing(
+    ready: MedusaShop, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = order.fulfillments[0].id
+    for told, error in (({}, None), ({"items": []}, OutcomeUnknown), ({"labels": []}, OutcomeUnknown)):
+        parcel = {"id": packed, "shipped_at": "2026-11-02T12:00:00.000Z", **told}
+        body = {"order": {"id": order.id, "fulfillments": [parcel]}}
+        monkeypatch.setattr(ready.sandbox, "_dispatch", lambda _request, body=body: Reply(200, body))
+        if error is None:
+            assert write(ready, order, "ship").status == "shipped"
+        else:
+            assert type(error_of(lambda: write(ready, order, "ship"))) is error
+
+
 def test_a_wrong_key_is_unauthorized(ready: MedusaShop, order: Order) -> None:
     stranger = ready.connect(token="sk_" + "00" * 32)
     request = PackRequest(lines=lines(order, mug=1))
