@@ -104,6 +104,21 @@ class HeadlessSandbox(Sandbox):
                 if order["cancelled_at"]
             ]
 
+    def own_parcels(self) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+        """(order id, parcel id, packed|shipped|delivered|cancelled, units by line id, tracking number)."""
+        with self.lock:
+            return [
+                (
+                    order["id"],
+                    parcel["id"],
+                    {"pending": "packed"}.get(parcel["status"], parcel["status"]),
+                    {row["order_line_id"]: row["quantity"] for row in parcel["lines"]},
+                    parcel["tracking_number"],
+                )
+                for order in self.state.orders.values()
+                for parcel in order["fulfillments"]
+            ]
+
     def copy_visible_state(self) -> Any:
         return copy.deepcopy(self.state.orders)
 

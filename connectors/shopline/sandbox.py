@@ -16,7 +16,7 @@ from ordersync.testing.sandbox import Fault, HttpError, Reply, Request, Sandbox,
 from .sandbox_answers import cancel_answer, fulfillment_answer, refund_answer, update_answer
 from .sandbox_list import count, list_page
 from .sandbox_orders import JsonObject
-from .sandbox_records import RefundedLine, minor_of
+from .sandbox_records import RefundedLine, minor_of, parcels_of
 from .sandbox_seed import place_mixed
 from .sandbox_state import OwnCancel, OwnRefund, Problem, Row, ShoplineState, Unknowns
 
@@ -133,6 +133,10 @@ class ShoplineSandbox(Sandbox):
     def own_cancels(self) -> list[OwnCancel]:
         with self.lock:
             return self.state.own_cancels()
+
+    def own_parcels(self) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+        with self.lock:
+            return [parcel for row in self.state.rows.values() for parcel in parcels_of(row.payload)]
 
     # The kit's hooks.
 

@@ -108,6 +108,22 @@ def parcel_of(
     }
 
 
+def parcels_of(order: Mapping[str, Any]) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+    """(order id, parcel id, shipped|delivered|cancelled, units by line id, tracking number) of an order's parcels."""
+    return [
+        (
+            order["id"],
+            parcel["id"],
+            "cancelled"
+            if parcel["status"] == "cancelled"
+            else ("delivered" if parcel["shipment_status"] == "delivered" else "shipped"),
+            {line["id"]: line["fulfillment_quantity"] for line in parcel["line_items"]},
+            parcel["tracking_number"] or None,
+        )
+        for parcel in order["fulfillments"]
+    ]
+
+
 def settle_words(order: JsonObject) -> None:
     """The status words follow the records; an unpaid order stays `unpaid` when it is cancelled."""
     paid, given_back = paid_minor(order), refunded_minor(order, ("success",))

@@ -155,6 +155,10 @@ def test_a_cancelled_parcel_frees_its_units_for_a_new_one(web: HeadlessShop) -> 
     again = pack(web, "k3", tee=2, mug=3)
     web.connector.ship(PAID, ship_request(again.platform_ref, tee=2, mug=3), "k4")
     assert [parcel["status"] for parcel in parcels(web)] == ["cancelled", "shipped"]
+    assert web.sandbox.own_parcels() == [
+        (PAID, first, "cancelled", {TEE: 2, MUG: 3}, None),
+        (PAID, again.platform_ref, "shipped", {TEE: 2, MUG: 3}, None),
+    ]
 
 
 # Ship, deliver

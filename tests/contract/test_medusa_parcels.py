@@ -183,6 +183,11 @@ def test_a_shipment_has_a_label_with_all_three_keys(office: MedusaShop, order: O
     [kept] = as_read(office, order)
     assert (kept.status, kept.tracking_numbers) == (FulfillmentState.SHIPPED, ("640012345678",))
     assert order.fulfillment_status() == "partially_shipped"
+    waiting = pack(office, order, mug=1)
+    assert office.sandbox.own_parcels() == [
+        (order.id, parcel, "shipped", {order.items[0].id: 2}, "640012345678"),
+        (order.id, waiting, "packed", {order.items[1].id: 1}, None),
+    ]
 
 
 def test_a_shipment_without_tracking_has_no_label(office: MedusaShop, order: Order) -> None:
