@@ -14,6 +14,7 @@ from ordersync_connectors.headless.writes import (
     lines_body,
     lines_differ,
     object_of,
+    record_of,
     text_or_none,
 )
 
@@ -89,11 +90,7 @@ class HeadlessParcels(HeadlessWrites):
                         request_id=refused.request_id,
                     )
             raise
-        if not answer.body:  # the platform may answer 204
-            return Receipt(platform_ref=fulfillment_id, request_id=answer.request_id)
-        parcel = object_of(answer)
-        if parcel.get("id", fulfillment_id) != fulfillment_id:
-            raise answer_differs(answer, action)
+        parcel = record_of(answer, fulfillment_id, "parcel")
         return self._moved(answer, action, order_id, {"id": fulfillment_id, **parcel}, lines)
 
     def _moved(

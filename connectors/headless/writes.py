@@ -103,6 +103,8 @@ class HeadlessWrites(ABC):
                 del body["amount"]
         answer = self._post(f"/admin/orders/{path_segment(order_id)}/refunds", body, "refund", order_id, key)
         made = object_of(answer)
+        if text_or_none(made.get("id")) is None:
+            raise answer.broken("the answer holds no refund", code="no_record")
         other = made.get("order_id", order_id) != order_id or lines_differ(made.get("lines"), request.lines)
         if other or _differs(made.get("amount"), request.amount):
             raise answer_differs(answer, "refund")
@@ -143,7 +145,7 @@ class HeadlessWrites(ABC):
             return Receipt(
                 platform_ref=payment_id, already_done=True, status="completed", request_id=refused.request_id
             )
-        payment = object_of(answer) if answer.body else {}
+        payment = record_of(answer, payment_id, "payment")
         return Receipt(
             platform_ref=payment_id, status=text_or_none(payment.get("status")), request_id=answer.request_id
         )
@@ -158,7 +160,7 @@ class HeadlessWrites(ABC):
             if order is None or not _is(order, target):
                 raise
             return Receipt(already_done=True, status=target, request_id=refused.request_id)
-        order = object_of(answer) if answer.body else {}  # the platform may answer 204
+        order = record_of(answer, order_id, "order")
         return Receipt(status=text_or_none(order.get("status")), request_id=answer.request_id)
 
     def _order_after_conflict(self, refused: Refused, order_id: str) -> dict[str, Any] | None:
@@ -252,6 +254,16 @@ def object_of(answer: Answer) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise answer.broken("the answer is not a JSON object")
     return body
+
+
+def record_of(answer: Answer, record_id: str, what: str) -> dict[str, Any]:
+    """The answered record; empty for a 204, the only answer that may come without one."""
+    if answer.status == 204:
+        return {}
+    record = object_of(answer)
+    if record.get("id") != record_id:
+        raise answer.broken(f"the answer is not the {what} it was sent to", code=f"another_{what}")
+    return record
 
 
 def text_or_none(value: Any) -> str | None:

@@ -408,10 +408,24 @@ def test_a_429_or_no_connection_means_not_done(ready: HeadlessShop, name: str) -
 
 
 @pytest.mark.parametrize("name", ["ship", "deliver", "confirm", "process"])
-def test_an_answer_without_a_body_is_enough_where_no_record_is_made(ready: HeadlessShop, name: str) -> None:
+def test_only_a_204_may_come_without_a_body(
+    ready: HeadlessShop, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ready.sandbox.add_fault(Fault("empty_200", method="POST"))
-    assert WRITES[name](ready).status is None
+    assert type(error_of(lambda: WRITES[name](ready))) is OutcomeUnknown
     assert effects(ready) == 1
+    monkeypatch.setattr(ready.sandbox, "_dispatch", lambda _request: Reply(204))
+    receipt = WRITES[name](ready)
+    assert (receipt.status, receipt.already_done) == (None, False)
+
+
+@pytest.mark.parametrize("name", ["ship", "deliver", "confirm", "process"])
+@pytest.mark.parametrize("body", [{}, {"id": "another"}, []])
+def test_an_answer_about_something_else_is_doubt(
+    ready: HeadlessShop, name: str, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready.sandbox, "_dispatch", lambda _request: Reply(200, body))
+    assert type(error_of(lambda: WRITES[name](ready))) is OutcomeUnknown
 
 
 @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, []])

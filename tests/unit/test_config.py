@@ -362,3 +362,17 @@ def test_times_need_an_offset() -> None:
         parse_moment("2026-10-01T09:00:00")
     with pytest.raises(ValueError, match="is not a date"):
         parse_moment("soon")
+
+
+def test_a_mistake_inside_a_shop_is_not_also_an_unknown_shop(tmp_path: Path) -> None:
+    broken = SHOPS.replace("{connector: tea, token:", "{connector: tea, tokn: x, token:", 1)
+    error = refused(tmp_path, broken + "policy: {refund: {from: [asia]}}\n")
+    assert "tokn: unknown key" in error.message
+    assert "there is no shop" not in error.message
+
+
+def test_a_folder_is_no_configuration_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+    assert "cannot be read" in caught.value.message
+    assert "--config F" in str(caught.value.next_step)

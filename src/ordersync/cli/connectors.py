@@ -33,11 +33,10 @@ def list_connectors(*, json: JsonOption = False) -> None:
         for calls in ("reads", "writes"):
             for line in wrapped(", ".join(one[calls]) or "nothing", f"{one['name']} {calls}: "):
                 say(line)
-        say_table(
-            ("  FEED", "CATCHES"),
-            [(f"  {feed['name']}", feed["catches"]) for feed in one["feeds"]],
-            empty="  no feeds",
-        )
+        say("  its lists of changes bring:")
+        for feed in one["feeds"]:
+            for line in wrapped(feed["catches"], f"  {feed['name']:<10}"):
+                say(line)
 
 
 def _described(name: str) -> dict[str, Any]:

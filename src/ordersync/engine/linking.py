@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,38 +30,57 @@ def link_by_rules(store: Store, rules: Sequence[LinkRule], now: datetime) -> Lin
     report = LinkReport()
     held: set[str] = set()
     for rule in rules:
-        for stored in store.orders(rule.source):
-            reference = rule.reference(stored.order)
-            if reference is not None and not stored.order.draft:
-                _try(store, rule, stored.order, reference, now, report, held)
+        stated = [
+            (stored.order.ref, reference)
+            for stored in store.orders(rule.source)
+            if not stored.order.draft and (reference := rule.reference(stored.order)) is not None
+        ]
+        # A reference that several orders state proves nothing about any of them.
+        stated_by = Counter(reference for _, reference in stated)
+        for ref, reference in stated:
+            _try(store, rule, ref, reference, stated_by[reference], now, report, held)
     for hold in store.holds():
         if hold.hold.code == "reference_unconfirmed" and hold.hold.key not in held:
             store.close_hold(hold.hold.key, now, "no longer so at the last look")
     return report
 
 
+def _named(store: Store, rule: LinkRule, reference: str, found: Sequence[OrderRef]) -> list[OrderRef]:
+    """Those found that have the reference in the field the rule compares; an id that looks like a number is none."""
+    if rule.to_field == "id":
+        return [ref for ref in found if ref.order_id == reference]
+    stored = [store.order(ref) for ref in found]
+    return [one.order.ref for one in stored if one is not None and one.order.number == reference]
+
+
 def _try(
     store: Store,
     rule: LinkRule,
-    order: Order,
+    ref: OrderRef,
     reference: str,
+    stated_by: int,
     now: datetime,
     report: LinkReport,
     held: set[str],
 ) -> None:
-    named = store.find(rule.to_shop, reference)
-    if not named:
-        report.unmatched += 1
-        return
-    mine = store.link_of(order.ref)
-    if len(named) == 1 and mine is not None and named[0] in mine.members:
+    found = store.find(rule.to_shop, reference)
+    mine = store.link_of(ref)
+    if len(found) == 1 and mine is not None and found[0] in mine.members:
         report.agreed += 1
         return
+    named = _named(store, rule, reference, found)
+    stored = store.order(ref)
+    if not named or stored is None:
+        report.unmatched += 1
+        return
+    order = stored.order
     why: list[str] = []
     members = [order.ref, named[0]]
     if len(named) > 1:
         why.append(f"{len(named)} orders of {rule.to_shop} have that number")
     else:
+        if stated_by > 1:
+            why.append(f"{stated_by} orders of {order.shop} name it")
         other = store.order(named[0])
         theirs = store.link_of(named[0])
         if mine is not None:
@@ -168,7 +188,7 @@ def _import_row(
         refs = store.find(shop, name)
         if len(refs) != 1:
             what = "no order" if not refs else f"{len(refs)} orders"
-            bad.append(f"line {line}: {what} of {shop} called {name!r}")
+            bad.append(f"line {line}: {what} of {shop} called {name[:40]!r}")
             return None
         linked = store.link_of(refs[0])
         if linked is not None:

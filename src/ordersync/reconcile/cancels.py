@@ -116,7 +116,13 @@ def _owed(case: Case, fact: Fact, member: Member, before: Cell | None) -> tuple[
             return CellState.SENT, "not_visible"
         if record.state is ActionState.REFUSED:
             said = f": {record.answer}" if record.answer else ""
-            case.hold("refused", f"{target} refused the cancel{said}", record.action.key, target=target)
+            case.hold(
+                "refused",
+                f"{target} refused the cancel{said}",
+                record.action.key,
+                target=target,
+                next_steps=case.cancel_steps(target),
+            )
             return CellState.FAILED, "refused"
         if record.state is ActionState.SEEN:
             case.hold(
@@ -132,9 +138,13 @@ def _owed(case: Case, fact: Fact, member: Member, before: Cell | None) -> tuple[
         return CellState.CANNOT, "no_cancel_call"
     if before is not None and before.state is CellState.CANNOT:
         case.hold(
-            "now_possible", f"{target} could not be cancelled before and now could", fact.fact_id, target=target
+            "now_possible",
+            f"{target} could not be cancelled before and now could",
+            fact.fact_id,
+            target=target,
+            next_steps=case.cancel_steps(target),
         )
-        return CellState.OWED, "now_possible"
+        return CellState.CANNOT, "now_possible"
     why = _too_late(case, fact, member) or _not_now(case, fact, member)
     if why is not None:
         return CellState.OWED, why
@@ -156,22 +166,26 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
     elif order is not None and order.archived:
         code, said = "cancel_archived", "archived"
     if code is not None:
-        case.hold(code, f"{fact.origin} was cancelled but {target} is {said}", fact.fact_id, target=target)
+        case.hold(
+            code,
+            f"{fact.origin} was cancelled but {target} is {said}",
+            fact.fact_id,
+            target=target,
+            next_steps=case.cancel_steps(target),
+        )
         return code
     happened_at = fact.happened_at
-    if happened_at is None or happened_at <= case.live_from:
-        code = "differs_at_link"
-    elif case.now - happened_at > case.policy.old_after:
-        code = "old_fact"
-    if code is not None:
+    ill_dated = case.ill_dated(happened_at)
+    if ill_dated is not None:
+        code, reason = ill_dated
         case.hold(
             code,
             f"{fact.origin} was cancelled"
             + (f" on {happened_at:%Y-%m-%d}" if happened_at else " at an unknown time")
-            + f" and {target} is not; old differences are not carried without you",
+            + f" and {target} is not; {reason}",
             fact.fact_id,
             target=target,
-            next_steps=(f"ordersync orders cancel {target}   if it is still wanted", *case.look_steps()),
+            next_steps=case.cancel_steps(target),
         )
     return code
 
@@ -185,11 +199,15 @@ def _not_now(case: Case, fact: Fact, member: Member) -> str | None:
             "refunds_first", f"{target} is cancelled after the write before it is seen", target, fact.fact_id
         )
         return "refunds_first"
-    if member.semantics.cancel_refunds == "none":
-        return _carry_after(case, fact, member)
     if member.pending_minor or in_flight_minor(target, case.journal, member.records):
         case.wait("refunds_first", f"{target} has a refund that is not completed yet", target, fact.fact_id)
         return "refunds_first"
+    if member.semantics.cancel_refunds == "none":
+        owed = [cell for row in case.rows if (cell := row.cell(target)) and cell.state is CellState.OWED]
+        if owed:
+            case.wait("refunds_first", f"{target} is owed a refund before its cancel", target, fact.fact_id)
+            return "refunds_first"
+        return _carry_after(case, fact, member)
     if case.money_blocked and (member.captured_minor or member.open_authorization):
         case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
         return "money_held"
@@ -255,7 +273,7 @@ def _plan(case: Case, fact: Fact, member: Member, generation: int) -> None:
             restock=False,
             notify_buyer=case.policy.cancel.notify_buyer,
             because=f"{fact.origin} cancelled{at}",
-            digest=money_digest(case.members, fact.fact_id, str(member.ref), "cancel"),
+            digest=money_digest(case.members, fact.fact_id, str(member.ref), "cancel", cancels=False),
         )
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ordersync.model import (
     Action,
@@ -25,9 +25,13 @@ from ordersync.model import (
     Wait,
     hold_key,
 )
+from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.members import Member, in_flight_minor
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
+
+BELIEVED_AHEAD = timedelta(hours=24)
+"""A platform's clock may be off by its time zone; a fact dated later than that would wait unseen."""
 
 
 @dataclass(slots=True)
@@ -102,9 +106,25 @@ class Case:
             )
         )
 
+    def ill_dated(self, happened_at: datetime | None) -> tuple[str, str] | None:
+        """Code and reason of the hold for a fact from before the link was live, seen long after, or yet to come."""
+        if happened_at is None or happened_at <= self.live_from:
+            return "differs_at_link", "old differences are not carried without you"
+        if self.now - happened_at > self.policy.old_after:
+            return "old_fact", "old differences are not carried without you"
+        if happened_at - self.now > BELIEVED_AHEAD:
+            return "dated_ahead", "a date so far ahead is not waited for"
+        return None
+
     def look_steps(self) -> tuple[str, ...]:
         shown = tuple(f"ordersync orders show {ref} --fresh" for ref in self.link.members)
         return (*shown, f"ordersync links remove {self.link.link_id}   if these are not the same sale")
+
+    def refund_steps(self, target: OrderRef, amount: Money | None, why: str) -> tuple[str, ...]:
+        return (f'ordersync orders refund {target} --amount "{amount}"   {why}', *self.look_steps())
+
+    def cancel_steps(self, target: OrderRef) -> tuple[str, ...]:
+        return (f"ordersync orders cancel {target}   if it is still wanted", *self.look_steps())
 
     def wait(self, code: str, message: str, target: OrderRef, fact_id: str, until: datetime | None = None) -> None:
         self.waits.append(
@@ -156,6 +176,7 @@ def reconcile(
         live_from=live_from,
         previous=ledger,
     )
+    _hold_doubts(case)
     blocked = [m for m in case.members if m.problem or m.order is None]
     if blocked:
         for member in blocked:
@@ -171,7 +192,6 @@ def reconcile(
             )
         case.rows = list(ledger.rows)
         return case.result()
-    _hold_doubts(case)
     refund_rows = [row for row in ledger.rows if row.fact.kind is FactKind.REFUND]
     case.pairing = pair_refunds(case.members, refund_rows, case.journal)
     decide_refunds(case)
@@ -186,21 +206,12 @@ def _hold_doubts(case: Case) -> None:
         action = record.action
         if record.state is ActionState.DOUBT:
             case.money_blocked = True
-            amount = f" {action.amount}" if action.amount else ""
             case.hold(
                 "in_doubt",
-                f"a {action.kind}{amount} was sent to {action.target} and no clear answer came. It is not sent "
-                "again without you.",
+                doubt_message(action),
                 action.key,
-                evidence=(
-                    f"sent {record.sent_at:%Y-%m-%d %H:%M:%S} UTC, mark {action.token}" if record.sent_at else "",
-                    f"answer: {record.answer or 'none'}",
-                    *(f"looked {at:%Y-%m-%d %H:%M:%S} UTC: not there" for at in record.looked_at),
-                ),
-                next_steps=(
-                    f"ordersync orders show {action.target} --fresh",
-                    "ordersync apply   looks again first; it settles when the mark is found",
-                ),
+                evidence=doubt_evidence(record),
+                next_steps=doubt_steps(action),
                 money=action.amount,
                 sticky=False,
                 target=action.target,

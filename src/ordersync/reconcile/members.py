@@ -9,6 +9,7 @@ from datetime import datetime
 
 from ordersync.model import (
     ActionRecord,
+    ActionState,
     FulfillmentState,
     Money,
     Order,
@@ -145,14 +146,15 @@ def record_order(record: RefundRecord) -> tuple[float, OrderRef, str]:
 
 
 def in_flight_minor(target: OrderRef, journal: Iterable[ActionRecord], seen: Sequence[RefundRecord]) -> int:
-    """Refunds sent or about to be, that are not yet among the records read."""
+    """Refunds sent or about to be, that are not among the records read; a typed one that was read back before
+    counts too, because a lagging answer may leave it out (a carried one has its ledger cell)."""
     visible_tokens = {r.token for r in seen if r.member == target and r.token}
     visible_ids = {r.record_id for r in seen if r.member == target}
     return sum(
         record.action.amount.amount_minor
         for record in journal
         if record.action.target == target
-        and record.state.is_open
+        and (record.state.is_open or (record.state is ActionState.SEEN and record.action.fact_id is None))
         and record.action.amount is not None
         and record.action.kind.value == "refund"
         and record.action.token not in visible_tokens
@@ -160,14 +162,22 @@ def in_flight_minor(target: OrderRef, journal: Iterable[ActionRecord], seen: Seq
     )
 
 
-def money_digest(members: Iterable[Member], *parts: str) -> str:
-    """Binds a plan or an approval to the money facts that were seen."""
+def money_digest(members: Iterable[Member], *parts: str, copies: str = "", cancels: bool = True) -> str:
+    """Binds a plan or an approval to the money facts that were seen.
+
+    Our own copies of the same fact (`copies`: its token) are left out, and for a cancel who else is cancelled: one
+    write of a saved plan must not make the same fact's write to a third order stale.
+    """
     facts: list[str] = []
     for member in sorted(members, key=lambda m: m.ref):
         facts += [
             str(member.ref),
             str(member.captured_minor),
-            str(bool(member.order and member.order.is_cancelled)),
+            str(bool(cancels and member.order and member.order.is_cancelled)),
         ]
-        facts += [f"{r.record_id}={r.amount.amount_minor}{r.amount.currency}/{r.state}" for r in member.records]
+        facts += [
+            f"{r.record_id}={r.amount.amount_minor}{r.amount.currency}/{r.state}"
+            for r in member.records
+            if not copies or r.token != copies
+        ]
     return stable_hash(*parts, *facts)[:32]

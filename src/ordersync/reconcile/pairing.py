@@ -71,11 +71,11 @@ def pair_refunds(
 ) -> Pairing:
     """Pair every refund record of the link's members; `previous` are the ledger's refund rows."""
     result = Pairing()
-    records = {r.slot: r for m in members for r in m.records}
+    records = _unmark_typed([r for m in members for r in m.records], journal)
     known = _keep_known(records, previous, journal, result)
     fresh = [r for slot, r in records.items() if slot not in known and r.state is not RefundState.FAILED]
     fresh.sort(key=record_order)
-    fresh = _by_token(fresh, journal, result)
+    fresh = _by_token(fresh, result)
     fresh = _by_receipt(fresh, journal, result)
     fresh = _into_open_rows(fresh, members, journal, result)
     fresh = _by_equal_sums(fresh, members, result)
@@ -84,6 +84,19 @@ def pair_refunds(
         key=lambda row: record_order(row.all_records[0]) if row.records else (0.0, row.fact.origin, "")
     )
     return result
+
+
+def _unmark_typed(found: Sequence[RefundRecord], journal: Sequence[ActionRecord]) -> dict[Slot, RefundRecord]:
+    """What a person typed through ordersync bears a mark, but is a fact of its own, as if made in the shop's admin.
+
+    The journal knows which; after its loss, a copy that bears the mark of the record itself proves it too.
+    """
+    typed = {(a.action.target, a.action.token) for a in journal if a.action.fact_id is None}
+    marks = {r.token for r in found}
+    return {
+        r.slot: replace(r, token=None) if (r.member, r.token) in typed or token_of(_fact_id(r)) in marks else r
+        for r in found
+    }
 
 
 def _keep_known(
@@ -124,19 +137,15 @@ def _keep_known(
     return known
 
 
-def _by_token(fresh: list[RefundRecord], journal: Sequence[ActionRecord], result: Pairing) -> list[RefundRecord]:
+def _by_token(fresh: list[RefundRecord], result: Pairing) -> list[RefundRecord]:
     """A record with our token is a copy of the fact whose id gives that token."""
     by_token = {row.fact.token: row for row in result.rows}
     origins = {token_of(_fact_id(r)): r for r in fresh if r.token is None}
-    by_hand = {a.action.token: a.action.target for a in journal if a.action.fact_id is None}
     left: list[RefundRecord] = []
     orphans: list[RefundRecord] = []
     for record in fresh:
         if record.token is None:
             left.append(record)
-        elif by_hand.get(record.token) == record.member:
-            # Typed by a person: a fact of its own, as if made in the platform's admin.
-            left.append(replace(record, token=None))
         elif record.token in by_token:
             by_token[record.token].add(record)
         elif record.token in origins:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from ordersync.model import (
     Action,
@@ -44,17 +44,26 @@ def decide_refunds(case: Case) -> None:
     for row in case.pairing.rows:
         cells = tuple(_cell(case, row, member) for member in case.members)
         case.rows.append(LedgerRow(fact=row.fact, cells=cells))
+    if case.money_blocked:
+        # A later row may have been the one to stop the link's money.
+        for action in case.actions:
+            case.wait("money_held", "a hold on this link stops its money", action.target, action.fact_id or "")
+        case.actions.clear()
 
 
 def _cell(case: Case, row: Row, member: Member) -> Cell:
     """What this fact is at this member; plans the write when it is owed and nothing speaks against it."""
     amount = row.fact.amount
     records = row.records.get(member.ref, [])
+    before = row.previous.cell(member.ref) if row.previous else None
+    there = sum(r.amount.amount_minor for r in records)
     ids = tuple(r.record_id for r in records)
+    if before is not None and (amount is None or there < amount.amount_minor - TOLERANCE_MINOR):
+        # Records once counted stay in the cell until others make up for them: what is gone is missed at every look.
+        ids = tuple(dict.fromkeys((*before.record_ids, *ids)))
     if records:
-        there = sum(r.amount.amount_minor for r in records)
         pending = any(r.state is RefundState.PENDING for r in records)
-        if pending and any(r.token for r in records):
+        if pending and (any(r.token for r in records) or _completed(row.all_records)):
             case.wait(
                 "refund_pending", f"{member.ref} has the refund, not yet completed", member.ref, row.fact.fact_id
             )
@@ -65,9 +74,10 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
             amount=Money(amount_minor=there, currency=records[0].amount.currency),
             reason="pending" if pending else None,
         )
-    before = row.previous.cell(member.ref) if row.previous else None
-    if before is not None and before.state in (CellState.WAIVED,):
+    if before is not None and before.state is CellState.WAIVED:
         return before
+    if ids:
+        return Cell(member=member.ref, state=CellState.FAILED, record_ids=ids, amount=amount, reason="went_back")
     if amount is None or not _carried(case, row):
         case.skipped.append(f"{row.fact.origin} refund {amount}: local, its shop is not among policy.refund.from")
         return Cell(member=member.ref, state=CellState.LOCAL, reason="not_in_policy")
@@ -77,7 +87,15 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
 
 def _carried(case: Case, row: Row) -> bool:
     """A member whose word counts shows it as its own, not as a copy we wrote."""
-    return any(case.policy.refund.counts(r.member.shop) for r in row.all_records if r.token is None)
+    return bool(_counted(case, row))
+
+
+def _completed(records: list[RefundRecord]) -> bool:
+    return any(r.state is RefundState.COMPLETED for r in records)
+
+
+def _counted(case: Case, row: Row) -> list[RefundRecord]:
+    return [r for r in row.all_records if r.token is None and case.policy.refund.counts(r.member.shop)]
 
 
 def _owed(
@@ -95,7 +113,8 @@ def _owed(
         return CellState.CANNOT, cannot
     why = _not_now(case, row, member, amount, before)
     if why is not None:
-        return CellState.OWED, why
+        # What could not be done stays so until a person does it: the next look must not take it for owed.
+        return CellState.CANNOT if why == "now_possible" else CellState.OWED, why
     payment = _payment(case, member, amount)
     if payment is None:
         return CellState.OWED, "no_single_payment"
@@ -117,7 +136,7 @@ def _owed(
             reason=f"refund of {fact.origin.shop}",
             notify_buyer=case.policy.refund.notify_buyer,
             because=_because(row),
-            digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount)),
+            digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount), copies=fact.token),
         )
     )
     return CellState.OWED, None
@@ -154,6 +173,7 @@ def _after_attempts(
                 money=action.amount,
                 sticky=seen,
                 target=member.ref,
+                next_steps=case.refund_steps(member.ref, action.amount, "if it is still owed"),
             )
             return CellState.FAILED, "went_back" if seen else "refused"
     return None
@@ -197,7 +217,7 @@ def _cannot(member: Member, amount: Money) -> str | None:
 def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell | None) -> str | None:
     """Reasons to wait or to ask a person that have nothing to do with the amounts there."""
     fact, target = row.fact, member.ref
-    if not any(r.state is RefundState.COMPLETED for r in row.all_records):
+    if not _completed(_counted(case, row)):
         case.wait("refund_pending", f"{fact.origin} refund of {amount} is not completed yet", target, fact.fact_id)
         return "pending"
     if before is not None and before.state is CellState.CANNOT:
@@ -207,27 +227,26 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
+            next_steps=case.refund_steps(target, amount, "if it is still owed"),
         )
         return "now_possible"
     if case.money_blocked:
         case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
         return "money_held"
-    old = _too_old(case, fact.happened_at)
-    if old is not None:
+    ill_dated = case.ill_dated(fact.happened_at)
+    if ill_dated is not None:
+        code, reason = ill_dated
         case.hold(
-            old,
+            code,
             f"{fact.origin} was refunded {amount}"
             + (f" on {fact.happened_at:%Y-%m-%d}" if fact.happened_at else " at an unknown time")
-            + f" and {target} was not; old differences are not carried without you",
+            + f" and {target} was not; {reason}",
             fact.fact_id,
             money=amount,
             target=target,
-            next_steps=(
-                f'ordersync orders refund {target} --amount "{amount}"   if it is still owed',
-                *case.look_steps(),
-            ),
+            next_steps=case.refund_steps(target, amount, "if it is still owed"),
         )
-        return old
+        return code
     if any(r.has_lines or r.restocks for r in row.all_records if r.token is None):
         case.hold(
             "refund_has_lines",
@@ -235,9 +254,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
-            next_steps=(
-                f'ordersync orders refund {target} --amount "{amount}"   carries the amount without its lines',
-            ),
+            next_steps=case.refund_steps(target, amount, "carries the amount without its lines"),
         )
         return "refund_has_lines"
     over = next((m for m in case.policy.refund.approve_over if m.currency == amount.currency), None)
@@ -248,22 +265,13 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             fact.fact_id,
             money=amount,
             target=target,
-            next_steps=(f'ordersync orders refund {target} --amount "{amount}"   carries it by hand',),
+            next_steps=case.refund_steps(target, amount, "carries it by hand"),
         )
         return "needs_approval"
     busy = [*case.open_actions(target), *(a for a in case.actions if a.target == target)]
     if busy:
         case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)
         return "one_at_a_time"
-    return None
-
-
-def _too_old(case: Case, happened_at: datetime | None) -> str | None:
-    """Code of the hold for a fact from before the link was live, or first seen long after it happened."""
-    if happened_at is None or happened_at <= case.live_from:
-        return "differs_at_link"
-    if case.now - happened_at > case.policy.old_after:
-        return "old_fact"
     return None
 
 
@@ -287,6 +295,7 @@ def _payment(case: Case, member: Member, amount: Money) -> Payment | None:
         str(amount),
         money=amount,
         target=member.ref,
+        next_steps=case.refund_steps(member.ref, amount, "in parts, each with --payment ID"),
     )
     return None
 
@@ -332,6 +341,7 @@ def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Pa
             evidence=[f"{r.record_id} {r.amount} {_when(r)}" for r in (first, second)],
             money=amount,
             target=target,
+            next_steps=case.refund_steps(target, amount, "if the second one was meant"),
         )
         return True
     if payment.purse is Purse.GATEWAY or case.policy.refund.carry_after is not None:
