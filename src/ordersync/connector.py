@@ -118,6 +118,8 @@ def _each_line_once(lines: tuple[LineQuantity, ...]) -> tuple[LineQuantity, ...]
 
 Lines = Annotated[tuple[LineQuantity, ...], AfterValidator(_each_line_once)]
 """Each line item at most once."""
+Contents = Annotated[Lines, Field(min_length=1)]
+"""What is in a parcel: something."""
 
 
 class RefundRequest(Frozen):
@@ -139,8 +141,9 @@ class RefundRequest(Frozen):
 class PackRequest(Frozen):
     """One parcel is made; it has not left."""
 
-    lines: Lines
+    lines: Contents
     carrier: str | None = None
+    """Only describes: left out where the platform has no place for it."""
     tracking_number: str | None = None
     tracking_url: str | None = None
     """Only where `Semantics.tracking_at_pack`; elsewhere the shipment carries it."""
@@ -153,7 +156,7 @@ class ShipRequest(Frozen):
     (`Semantics.ship_needs_pack` is false) a parcel of `lines` that is made and shipped at once."""
 
     fulfillment_id: str | None = None
-    lines: Lines
+    lines: Contents
     carrier: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
@@ -298,7 +301,8 @@ class CanArchive(Protocol):
 
 
 def capabilities(connector: type[Connector] | Connector) -> frozenset[str]:
-    """Names of the optional calls this connector has."""
+    """Names of the optional calls this connector has. Of one shop's connector, what its dialect has: `isinstance`
+    with the protocols above answers for the class, so ask here first."""
     optional = (*WRITE_CALLS, "fetch_many", "lookup", "blockers", "payments", "payment_providers", "payment")
     return frozenset(name for name in optional if callable(getattr(connector, name, None)))
 
