@@ -54,11 +54,7 @@ class Config:
 
     @property
     def not_acted_on(self) -> list[str]:
-        found = [name for name in NOT_ACTED_ON if name in self.written]
-        refund = self.settings.policy.refund
-        if refund is not None and refund.restock == "as_origin":
-            found.append("policy.refund.restock (a refund that restocked is held, not carried)")
-        return found
+        return [name for name in NOT_ACTED_ON if name in self.written]
 
     @property
     def store_url(self) -> str:
