@@ -44,9 +44,9 @@ def pull(
     before = {one.number for one in run.store.holds()}
     started = time.monotonic()
     results = _read_all(run, run.shops([shop] if shop else None))
-    links_before = len(run.store.links())
+    links_before = run.store.link_count()
     linked = link_by_rules(run.store, run.config.settings.to_rules(), run.now)
-    links_made = len(run.store.links()) - links_before
+    links_made = run.store.link_count() - links_before
     new_holds = [one.number for one in run.store.holds() if one.number not in before]
     errors = [result for result in results.values() if isinstance(result, OrdersyncError)]
     if json:

@@ -176,7 +176,8 @@ def _say_pairs(run: Run, found: Suggestions, pairs: list[Suggestion], limit: int
     if found.crowded:
         say(f"{count(found.crowded, 'order')} with too many equal ones to compare them all")
     if pairs:
-        say(f"Make one: ordersync links adopt {pairs[0].number}   many: ordersync links adopt --min-score 90")
+        say(f"Same total each. Make one: ordersync links adopt {pairs[0].number}")
+        say("Make many, counted first: ordersync links adopt --min-score 90")
 
 
 def _names(run: Run, refs: Iterable[OrderRef], joined: str) -> str:

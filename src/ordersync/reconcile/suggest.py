@@ -32,7 +32,7 @@ class Score(NamedTuple):
     points: int
     """0 to 100; 0 where currency, total or a draft rules the pair out."""
     evidence: tuple[str, ...]
-    """In words, without the buyer's data."""
+    """In words, without the buyer's data; the same total goes without saying."""
 
 
 def score(one: Traits, other: Traits) -> Score:
@@ -43,7 +43,8 @@ def score(one: Traits, other: Traits) -> Score:
         return Score(0, ())
     if abs(one.charged - other.charged) > TOLERANCE_MINOR:
         return Score(0, ())
-    points, evidence = 10, ["same total"]
+    points = 10
+    evidence: list[str] = []
     if one.buyer is not None and one.buyer == other.buyer:
         points += 45
         evidence.append("same e-mail")

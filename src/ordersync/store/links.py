@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
 from ordersync.errors import Held, UsageError
 from ordersync.model import Decision, Ledger, LedgerRow, Link, LinkOrigin, OrderRef
@@ -110,6 +110,13 @@ class Links(Part):
                 select(LINKS).where(LINKS.c.removed_at.is_(None)).order_by(LINKS.c.number)
             ).all()
         return [link_of_row(row) for row in rows]
+
+    def link_count(self) -> int:
+        """How many live links there are."""
+        with self.db.read() as connection:
+            return connection.execute(
+                select(func.count()).select_from(LINKS).where(LINKS.c.removed_at.is_(None))
+            ).scalar_one()
 
     def dirty_links(self) -> list[DirtyLink]:
         """Live links a member of which changed, or that were never settled, oldest first."""
