@@ -55,7 +55,8 @@ def held(store: Store) -> list[tuple[str, str]]:
 def test_an_order_that_names_another_and_agrees_is_linked_once(store: Store) -> None:
     see(store, build_order("asia", "a1", number="1043"), mirror("o1", "SL-1043"))
     first = follow(store)
-    assert [(link.origin, link.rule) for link in first.made] == [(LinkOrigin.RULE, RULE.name)]
+    assert first.made == [link.link_id for link in store.links()]
+    assert [(link.origin, link.rule) for link in store.links()] == [(LinkOrigin.RULE, RULE.name)]
     again = follow(store)
     assert (again.made, again.agreed, again.new_holds) == ([], 1, [])
     assert linked(store) == [["asia:a1", "office:o1"]]
@@ -177,7 +178,7 @@ def test_a_link_a_person_removed_and_an_edited_reference_are_not_linked_again(st
     see(store, mirror("o1", "SL-2"))
     follow(store)
     assert "an edited reference never re-links" in store.holds()[0].hold.message
-    store.remove_link(made.link_id)
+    store.remove_link(made)
     see(store, mirror("o1", "SL-1"))
     assert follow(store).made == []
     assert "a person removed this link" in store.holds()[0].hold.message

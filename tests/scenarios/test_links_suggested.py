@@ -255,3 +255,11 @@ def test_a_rule_that_is_configured_is_said_to_be(store: Store) -> None:
     see(store, *referring(10))
     rule = LinkRule(source="office", field="metadata.external_id", to_shop="asia", strip="SL-")
     assert [one.configured for one in proposed(store, rule)] == [True]
+
+
+def test_rules_that_others_make_needless_are_said_to_be(store: Store) -> None:
+    see(store, *referring(10))
+    see(store, *(sale("web", f"w{n}", number=f"SL-{1000 + n}", charged=1_000 + n, email=None) for n in range(10)))
+    needed = {(one.source, one.to_shop): one.needed for one in proposed(store)}
+    assert len(needed) > 2
+    assert sorted(needed.values()).count(True) == 2, "two rules join three shops"

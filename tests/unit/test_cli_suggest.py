@@ -87,6 +87,7 @@ def test_the_json_holds_what_the_help_promises(cli: Cli) -> None:
             "twice": 0,
             "disagree": 0,
             "configured": False,
+            "needed": True,
         }
     ]
 

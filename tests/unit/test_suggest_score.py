@@ -12,7 +12,7 @@ from ordersync.model.traits import ITEMS_MODULUS, Traits
 from ordersync.reconcile.choose import Choice, Pair, Several, choose
 from ordersync.reconcile.prefixes import prefixes
 from ordersync.reconcile.rules import adds_up
-from ordersync.reconcile.suggest import BLOCK_MAX, MARGIN, SCORE_MIN, STRONG, Candidates, Pool, score
+from ordersync.reconcile.suggest import BLOCK_MAX, COMMON_MAX, MARGIN, SCORE_MIN, STRONG, Candidates, Pool, score
 
 T0 = 1_700_000_000
 KIM, LEE = 111, 222
@@ -212,6 +212,16 @@ def test_a_second_mirror_of_a_linked_order_is_one_too_many() -> None:
     choice = chosen([traits()], [traits(), traits(placed=T0 + 120)], [7], [7, None])
     assert choice.certain == []
     assert choice.duplicates == [Several(left_is_one=True, one=0, several=(0, 1))]
+
+
+def test_an_address_of_very_many_orders_is_no_buyer() -> None:
+    till = [traits(placed=T0 + place * 90_000, items=place) for place in range(COMMON_MAX + 1)]
+    left, right = pool(till), pool(till[:3])
+    left.forget_common()
+    right.forget_common()
+    assert {left.traits(place).buyer for place in range(len(left))} == {None}
+    assert [right.traits(place).buyer for place in range(3)] == [KIM] * 3
+    assert [pair.points for pair in choose(Candidates(left, right)).certain] == [55] * 3
 
 
 def test_two_links_are_never_joined() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ordersync.cli.app import links
-from ordersync.cli.printing import count, say, say_json, say_table, wrapped
+from ordersync.cli.printing import WIDTH, cells, count, say, say_json, say_table, wrapped
 from ordersync.cli.run import JsonOption, Run, YesOption, command
 from ordersync.errors import UsageError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ordersync.engine.suggest import Suggestion, Suggestions
     from ordersync.model import OrderRef
 
+NAMED_MAX = 12
+"""Orders of one ambiguous group that are named; --json has them all."""
 LimitOption = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Show at most N of each kind.")]
 
 
@@ -40,7 +42,7 @@ def suggest_links(
 
     --json: {"suggestions": [{suggestion, score, members, evidence, joins}], "more", "ambiguous": [{score, members}],
     "holds", "new_holds", "orders", "crowded", "rules": [{from, field, strip, to, orders, named, zero, twice,
-    disagree, configured}]}.
+    disagree, configured, needed}]}.
     """
     from ordersync.engine.propose import propose
     from ordersync.engine.suggest import chosen, hold_them, suggest
@@ -144,7 +146,7 @@ def _shops(run: Run, only: list[str] | None) -> list[str]:
 
 
 def _say_rules(rules: Iterable[RuleProposal]) -> None:
-    new = [one for one in rules if not one.configured]
+    new = [one for one in rules if one.needed and not one.configured]
     for one in rules:
         if one.configured:
             say(f"rule in use: {one.source}.{one.field} names {one.to_shop}.{one.to_field}: {one.counts}")
@@ -153,19 +155,25 @@ def _say_rules(rules: Iterable[RuleProposal]) -> None:
         say("links:")
         for one in new:
             say(one.as_yaml())
+        say()
 
 
 def _say_pairs(run: Run, found: Suggestions, pairs: list[Suggestion], limit: int) -> None:
-    rows = [
-        (one.number, one.points, _names(run, one.members, " = "), ", ".join(one.evidence)) for one in pairs[:limit]
-    ]
-    say_table(("SUGGESTION", "SCORE", "ORDERS", "WHY"), rows, empty="no pair of orders is suggested")
+    say("SUGGESTION  SCORE  ORDERS" if pairs else "no pair of orders is suggested")
+    for one in pairs[:limit]:
+        line, why = _names(run, one.members, " = "), ", ".join(one.evidence)
+        line = f"{one.number:<10}  {one.points:>5}  {line}"
+        if cells(line) + len(why) + 3 <= WIDTH:
+            say(f"{line}   {why}")
+        else:
+            say(line)
+            say(f"{'':<19}{why}")
     if len(pairs) > limit:
         say(f"and {len(pairs) - limit:,} more (--limit)")
     if found.ambiguous:
         say(f"{count(len(found.ambiguous), 'group')} of orders ambiguous, for you to decide:")
-        for one in found.ambiguous[:limit]:
-            for line in wrapped(_names(run, one.members, ", "), f"  {one.points:>3}  "):
+        for group in found.ambiguous[:limit]:
+            for line in wrapped(_names(run, group.members, ", "), f"  {group.points:>3}  "):
                 say(line)
         if len(found.ambiguous) > limit:
             say(f"  and {len(found.ambiguous) - limit:,} more (--limit)")
@@ -181,7 +189,9 @@ def _say_pairs(run: Run, found: Suggestions, pairs: list[Suggestion], limit: int
 
 
 def _names(run: Run, refs: Iterable[OrderRef], joined: str) -> str:
-    return joined.join(run.names.of(ref) for ref in refs)
+    known = list(refs)
+    more = [f"and {len(known) - NAMED_MAX} more"] if len(known) > NAMED_MAX else []
+    return joined.join([*(run.names.of(ref) for ref in known[:NAMED_MAX]), *more])
 
 
 def _as_json(one: Suggestion) -> dict[str, Any]:
@@ -211,4 +221,5 @@ def _rule_as_json(one: RuleProposal) -> dict[str, Any]:
         "twice": found.twice,
         "disagree": found.disagree,
         "configured": one.configured,
+        "needed": one.needed,
     }

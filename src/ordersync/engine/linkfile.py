@@ -11,6 +11,7 @@ from datetime import datetime
 from ordersync.errors import UsageError
 from ordersync.model import Link, LinkOrigin, OrderRef
 from ordersync.model.traits import Traits
+from ordersync.reconcile.choose import Chains
 from ordersync.store import LinksRefused, NewLink, Store
 
 BAD_FILE = "bad_links_file"
@@ -110,25 +111,18 @@ def _import_row(
 def _check_refs(rows: Sequence[ImportedRow], problems: _Problems) -> None:
     """An order stands in one row only; rows that share orders and come back to where they began are a circle."""
     first: dict[OrderRef, int] = {}
-    leader: dict[int, int] = {}
-
-    def lead(line: int) -> int:
-        while leader[line] != line:
-            line = leader[line]
-        return line
-
+    chains = Chains()
     for row in rows:
-        leader[row.line] = row.line
         shared = [ref for ref in row.members if ref in first]
-        chains = [lead(first[ref]) for ref in shared]
-        if len(set(chains)) < len(chains) and len({first[ref] for ref in shared}) > 1:
-            lines = ", ".join(str(line) for line in sorted({first[ref] for ref in shared}))
+        earlier = {first[ref] for ref in shared}
+        if len({chains.head(line) for line in earlier}) < len(earlier):
+            lines = ", ".join(str(line) for line in sorted(earlier))
             problems.add(row.line, f"closes a circle with lines {lines}: {_names(shared)}", "link_cycle")
         elif shared:
             ref = shared[0]
             problems.add(row.line, f"{ref} stands on line {first[ref]} already", "ref_in_two_links")
-        for chain in chains:
-            leader[chain] = row.line
+        for line in earlier:
+            chains.join(line, row.line)
         for ref in row.members:
             first.setdefault(ref, row.line)
 

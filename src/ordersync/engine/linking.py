@@ -18,8 +18,8 @@ _CHUNK = 500
 
 @dataclass(slots=True)
 class LinkReport:
-    made: list[Link] = field(default_factory=list)
-    """Links made or grown, once for each reference that was followed."""
+    made: list[str] = field(default_factory=list)
+    """Ids of links made or grown, once for each reference that was followed."""
     new_holds: list[str] = field(default_factory=list)
     agreed: int = 0
     """References that name a link that is there already."""
@@ -48,7 +48,7 @@ def link_by_rules(store: Store, rules: Sequence[LinkRule], now: datetime) -> Lin
                 held.update({hold.key: hold for hold in verdict.holds})
                 if verdict.linked is not None:
                     wanted.append(NewLink((verdict.linked, target), LinkOrigin.RULE, rule.name, joins=True))
-            report.made += _add(store, wanted, now)
+            report.made += [link.link_id for link in _add(store, wanted, now)]
     report.new_holds = store.derive_holds(
         list(held.values()), HOLD_CODES, BY_RULE, now, "no longer so at the last look"
     )

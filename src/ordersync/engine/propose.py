@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 from ordersync.model.traits import rule_field
+from ordersync.reconcile.choose import Chains
 from ordersync.reconcile.prefixes import prefixes, without
 from ordersync.reconcile.rules import LinkRule
 from ordersync.store import Accuracy, Reference, Store
@@ -33,6 +34,8 @@ class RuleProposal:
     accuracy: Accuracy
     configured: bool
     """The configuration has this rule already."""
+    needed: bool = True
+    """False where other rules of this list join the two shops already."""
 
     @property
     def counts(self) -> str:
@@ -53,7 +56,7 @@ class RuleProposal:
 
 
 def propose(store: Store, shops: Sequence[str], rules: Sequence[LinkRule]) -> list[RuleProposal]:
-    """The best rule from each shop to each other one, those that name most orders first.
+    """The best rule from each shop to each other one: configured ones, then those that name most orders.
 
     Counted in the database; a field is counted whole only when a sample of it names known orders.
     """
@@ -62,7 +65,13 @@ def propose(store: Store, shops: Sequence[str], rules: Sequence[LinkRule]) -> li
         key = (found.source, found.to_shop)
         if key not in best or _rank(found) > _rank(best[key]):
             best[key] = found
-    return sorted(best.values(), key=_rank, reverse=True)
+    chains = Chains()
+    proposed: list[RuleProposal] = []
+    for found in sorted(best.values(), key=lambda one: (one.configured, _rank(one)), reverse=True):
+        joined = chains.head(found.source) == chains.head(found.to_shop)
+        chains.join(found.source, found.to_shop)
+        proposed.append(replace(found, needed=not joined))
+    return proposed
 
 
 def _rank(found: RuleProposal) -> tuple[int, int, bool, str]:

@@ -75,15 +75,18 @@ def suggest(store: Store, shops: Sequence[str]) -> Suggestions:
     found.orders = sum(len(pool) for pool in pools.values())
     parted = store.unlinked_pairs()
     certain: list[_Sale] = []
+    crowded: set[tuple[str, int]] = set()
     for one, other in combinations(shops, 2):
         candidates = Candidates(pools[one], pools[other])
-        found.crowded += sum(1 for unseen in (*candidates.unseen_left, *candidates.unseen_right) if unseen)
+        for shop, unseen in ((one, candidates.unseen_left), (other, candidates.unseen_right)):
+            crowded |= {(shop, place) for place, points in enumerate(unseen) if points}
         choice = choose(candidates, _places(parted, one, pools[one], other, pools[other]))
         del candidates
         names = _Names(one, pools[one], other, pools[other])
         certain += [names.of(pair) for pair in choice.certain]
         found.ambiguous += [names.ambiguous(group) for group in choice.ambiguous]
         found.holds += names.holds(choice)
+    found.crowded = len(crowded)
     _merge(certain, pools, parted, found)
     found.pairs.sort(key=lambda one: (-one.points, one.members))
     found.ambiguous.sort(key=lambda one: (-one.points, one.members))
@@ -136,6 +139,7 @@ def _pool(store: Store, shop: str) -> Pool:
     pool = Pool()
     for row in store.pooled(shop):
         pool.add(row.order_id, row.traits, row.link)
+    pool.forget_common()
     return pool
 
 

@@ -9,6 +9,7 @@ in it is suggested on evidence that an unseen order of the block could match.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ MARGIN = 15
 STRONG = 60
 """Only with the same buyer: totals, items and times alone do not reach it."""
 TOLERANCE_MINOR = 1
+COMMON_MAX = 200
+"""Orders of one shop with one e-mail address (or phone); beyond it the address is a placeholder or a till's."""
 BLOCK_MAX = 64
 """Orders of one shop in one block; at most this many squared pairs are compared."""
 _WITHOUT_BUYER_MAX = 55
@@ -113,6 +116,14 @@ class Pool:
             (self.links, link),
         ):
             column.append(_UNKNOWN if value is None else value)
+
+    def forget_common(self) -> None:
+        """Call once all orders are in: an address or phone of very many orders is the shop's own, not a buyer's."""
+        for column in (self._buyer, self._phone):
+            often = {value for value, count in Counter(column).items() if count > COMMON_MAX}
+            for place, value in enumerate(column):
+                if value in often:
+                    column[place] = _UNKNOWN
 
     def traits(self, place: int) -> Traits:
         currency, charged_currency = self._codes[self._money[place]]
