@@ -64,16 +64,19 @@ def read_link_file(store: Store, text: str, shops: Sequence[str]) -> list[Import
             code="bad_header",
             next_step=f"shops are: {', '.join(shops)}. Example header: {','.join(shops[:2])}",
         )
-    found: list[ImportedRow] = []
     problems = _Problems()
+    lines: list[tuple[int, list[str]]] = []
     try:
         for cells in rows:
-            if any(cell.strip() for cell in cells):
-                row = _import_row(store, header, cells, rows.line_num, problems)
-                if row is not None:
-                    found.append(row)
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) == len(header):
+                lines.append((rows.line_num, [cell.strip() for cell in cells]))
+            else:
+                problems.add(rows.line_num, f"{len(cells)} columns where the header has {len(header)}")
     except csv.Error as broken:
         problems.add(rows.line_num, f"not CSV ({broken})")
+    found = _resolved(store, header, lines, problems)
     _check_refs(found, problems)
     _check_currencies(found, store.traits([ref for row in found for ref in row.members]), problems)
     if problems.found:
@@ -81,31 +84,36 @@ def read_link_file(store: Store, text: str, shops: Sequence[str]) -> list[Import
     return found
 
 
-def _import_row(
-    store: Store, header: Sequence[str], cells: Sequence[str], line: int, problems: _Problems
-) -> ImportedRow | None:
-    if len(cells) != len(header):
-        problems.add(line, f"{len(cells)} columns where the header has {len(header)}")
-        return None
-    members: list[OrderRef] = []
-    for shop, cell in zip(header, cells, strict=True):
-        name = cell.strip()
-        if not name:
-            continue
-        refs = store.find(shop, name)
-        if len(refs) != 1:
-            what = "no order" if not refs else f"{len(refs)} orders"
-            problems.add(line, f"{what} of {shop} called {name!r}")
-            return None
-        linked = store.link_of(refs[0])
-        if linked is not None:
-            problems.add(line, f"{refs[0]} is in link {linked.link_id} already", "already_linked")
-            return None
-        members.append(refs[0])
-    if len(members) < 2:
-        problems.add(line, "a link needs orders of two shops")
-        return None
-    return ImportedRow(line, tuple(members))
+def _resolved(
+    store: Store, header: Sequence[str], lines: Sequence[tuple[int, list[str]]], problems: _Problems
+) -> list[ImportedRow]:
+    """The rows whose every name is exactly one order, all of them free."""
+    orders = {
+        shop: store.find_all(shop, {cells[column] for _, cells in lines if cells[column]})
+        for column, shop in enumerate(header)
+    }
+    every = [refs[0] for named in orders.values() for refs in named.values() if len(refs) == 1]
+    links = store.link_numbers(every)
+    found: list[ImportedRow] = []
+    for line, cells in lines:
+        members: list[OrderRef] = []
+        wrong: tuple[str, str] | None = None
+        for shop, name in zip(header, cells, strict=True):
+            refs = orders[shop].get(name, []) if name else []
+            if len(refs) == 1 and refs[0] in links:
+                wrong = (f"{refs[0]} is in link L{links[refs[0]]} already", "already_linked")
+            elif len(refs) == 1:
+                members.append(refs[0])
+            elif name:
+                what = f"{len(refs)} orders" if refs else "no order"
+                wrong = (f"{what} of {shop} called {name!r}", BAD_FILE)
+        if wrong is None and len(members) < 2:
+            wrong = ("a link needs orders of two shops", BAD_FILE)
+        if wrong is None:
+            found.append(ImportedRow(line, tuple(members)))
+        else:
+            problems.add(line, *wrong)
+    return found
 
 
 def _check_refs(rows: Sequence[ImportedRow], problems: _Problems) -> None:

@@ -83,6 +83,11 @@ class ManyLinks(Part):
             for place, one in enumerate(wanted)
         ]
 
+    def link_numbers(self, refs: Sequence[OrderRef]) -> dict[OrderRef, int]:
+        """The number of the link each of these orders is in; orders without one are left out."""
+        with self.db.read() as connection:
+            return _links_of(connection, refs)
+
     def unlinked_pairs(self) -> set[frozenset[OrderRef]]:
         """Pairs of orders a person took out of a link: neither a rule nor a suggestion joins them again."""
         with self.db.read() as connection:
