@@ -19,7 +19,8 @@ JsonObject = dict[str, Any]
 
 @dataclass(slots=True)
 class Unknowns:
-    """Facts nobody could find out (fact sheet, section 15); each default is the harsher guess."""
+    """Facts nobody could find out (fact sheet, section 15). Defaults follow the vendor's examples where there
+    are any, else the harsher guess; tests run both ways."""
 
     cancel_refunds: Literal["none", "all"] = "all"
     cancel_restocks: bool = False

@@ -85,6 +85,8 @@ class HeadlessWrites(ABC):
         }
         answer = self._post(f"/admin/orders/{path_segment(order_id)}/refunds", body, "refund", order_id, key)
         made = _object(answer)
+        if _text(made.get("id")) is None:
+            raise answer.broken("the answer holds no refund", code="no_record")
         if _differs(made.get("amount"), request.amount) or made.get("order_id", order_id) != order_id:
             raise OutcomeUnknown(
                 "refund: the answer is about another refund than the one asked for",
@@ -127,7 +129,7 @@ class HeadlessWrites(ABC):
             return Receipt(
                 platform_ref=payment_id, already_done=True, status="completed", request_id=refused.request_id
             )
-        payment = _object(answer) if answer.body else {}
+        payment = _record(answer, payment_id, "payment")
         return Receipt(platform_ref=payment_id, status=_text(payment.get("status")), request_id=answer.request_id)
 
     def _move(self, order_id: str, action: str, target: str, body: dict[str, str] | None, key: str) -> Receipt:
@@ -140,7 +142,7 @@ class HeadlessWrites(ABC):
             if order is None or not _is(order, target):
                 raise
             return Receipt(already_done=True, status=target, request_id=refused.request_id)
-        order = _object(answer) if answer.body else {}  # the platform may answer 204
+        order = _record(answer, order_id, "order")
         return Receipt(status=_text(order.get("status")), request_id=answer.request_id)
 
     def _order_after_conflict(self, refused: Refused, order_id: str) -> dict[str, Any] | None:
@@ -213,6 +215,16 @@ def _object(answer: Answer) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise answer.broken("the answer is not a JSON object")
     return body
+
+
+def _record(answer: Answer, record_id: str, what: str) -> dict[str, Any]:
+    """The answered record; empty for a 204, the only answer that may come without one."""
+    if answer.status == 204:
+        return {}
+    record = _object(answer)
+    if record.get("id") != record_id:
+        raise answer.broken(f"the answer is not the {what} it was sent to", code=f"another_{what}")
+    return record
 
 
 def _text(value: Any) -> str | None:

@@ -53,6 +53,14 @@ _PAYMENT_PARAMS = frozenset(
 )
 
 
+_ADDRESS = frozenset(
+    (
+        *("first_name", "last_name", "company", "phone", "address_1", "address_2", "city", "province"),
+        *("postal_code", "country_code", "metadata"),
+    )
+)
+
+
 def invalid(message: str) -> HttpError:
     return HttpError(Reply(400, {"type": "invalid_data", "message": f"Invalid request: {message}"}))
 
@@ -155,8 +163,11 @@ class MedusaSandbox(MedusaShop):
     def update_order(self, request: Request, order_id: str) -> Reply:
         self._only_real(request)
         body = self._body(request, allowed=("email", "shipping_address", "billing_address", "locale", "metadata"))
-        self.state.order(order_id)
-        self.state.update(order_id, body)
+        for name in ("shipping_address", "billing_address"):
+            unknown = set(body.get(name) or {}) - _ADDRESS
+            if unknown:
+                raise invalid(f"Unrecognized fields: '{name}, {min(unknown)}'")
+        self.state.update(order_id, body, self._caller(request))
         return self._one_order(request, order_id)
 
     @route("GET", "/admin/orders/{order_id}/changes")

@@ -198,6 +198,7 @@ class Order:
     region_id: str
     customer: dict[str, Any]
     address: dict[str, Any]
+    """Where it is shipped to."""
     address_ids: tuple[str, str]
     items: list[Item]
     shipping: list[Shipping]
@@ -216,6 +217,12 @@ class Order:
     fulfillments: list[Fulfillment] = field(default_factory=list)
     returns: list[Return] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    billing_address: dict[str, Any] | None = None
+    """None: the same as `address`."""
+
+    @property
+    def billing(self) -> dict[str, Any]:
+        return self.address if self.billing_address is None else self.billing_address
 
     @property
     def payments(self) -> list[Payment]:

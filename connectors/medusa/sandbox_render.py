@@ -79,8 +79,8 @@ def order_document(order: Order) -> dict[str, Any]:
         "is_draft_order": order.is_draft,
         "items": [_item(order, item) for item in order.items],
         "credit_lines": [credit_line_row(order, index) for index in range(len(order.credit_lines))],
-        "shipping_address": _address(order, order.address_ids[0]),
-        "billing_address": _address(order, order.address_ids[1]),
+        "shipping_address": _address(order, order.address, order.address_ids[0]),
+        "billing_address": _address(order, order.billing, order.address_ids[1]),
         "shipping_methods": [_shipping_method(order, method) for method in order.shipping],
         "transactions": [transaction_row(order, index) for index in range(len(order.transactions))],
         "returns": [return_row(order, record) for record in order.returns],
@@ -332,5 +332,5 @@ def _shipping_method(order: Order, method: Shipping) -> dict[str, Any]:
     }
 
 
-def _address(order: Order, address_id: str) -> dict[str, Any]:
-    return {"id": address_id, **order.address, **dates(order.created_at)}
+def _address(order: Order, address: dict[str, Any], address_id: str) -> dict[str, Any]:
+    return {"id": address_id, **address, **dates(order.created_at)}

@@ -26,6 +26,7 @@ _KEY_AS_BEARER = (
     "A secret API key was passed as a Bearer token. Secret API keys must be sent using HTTP Basic authentication "
     "instead (Authorization: Basic <secret-api-key>)."
 )
+_LARGEST_BODY = 100 * 1024
 _HTML_404 = "<!DOCTYPE html><html><body><pre>Cannot {method} {path}</pre></body></html>"
 
 
@@ -183,6 +184,8 @@ class MedusaShop(Sandbox):
         return shown
 
     def _dispatch(self, request: Request) -> Reply:
+        if len(request.body) > _LARGEST_BODY:
+            return Reply(413, {"message": "request entity too large", "type": "unknown_error"})
         try:
             return super()._dispatch(request)
         except Rule as said:

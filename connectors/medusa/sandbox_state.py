@@ -209,8 +209,9 @@ class MedusaState:
         order.status = "archived"
         order.updated_at = self.now()
 
-    def update(self, order_id: str, fields: dict[str, Any]) -> None:
-        """Metadata merges at the top level: "" deletes a key, null for the whole clears it."""
+    def update(self, order_id: str, fields: dict[str, Any], by: str = OTHER_KEY) -> None:
+        """Metadata merges at the top level: "" deletes a key, null for the whole clears it. What changes nothing
+        moves nothing."""
         order = self.order(order_id)
         metadata = order.metadata
         if "metadata" in fields:
@@ -219,9 +220,14 @@ class MedusaState:
             if fields["metadata"] == {}:
                 metadata = order.metadata
         email = fields.get("email", order.email)
-        if (metadata, email) != (order.metadata, order.email):
-            order.metadata, order.email = metadata, email
-            order.updated_at = self.now()
+        shipping = {**order.address, **(fields.get("shipping_address") or {})}
+        billing = {**order.billing, **(fields.get("billing_address") or {})}
+        if (metadata, email, shipping, billing) == (order.metadata, order.email, order.address, order.billing):
+            return
+        order.metadata, order.email, order.address, order.billing_address = metadata, email, shipping, billing
+        order.updated_at = self.now()
+        change = Change(self.new_id("ordch"), order.version, "update_order", "confirmed", order.updated_at, by)
+        order.changes.append(change)
 
     # Fulfillments.
 

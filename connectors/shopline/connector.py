@@ -49,6 +49,8 @@ _STORE_STATES = {
     4: "is frozen",
     5: "is deactivated",
 }
+_SHUT_OUT = frozenset({402, 423, 433, 434, 435, 436})
+"""The store is frozen, locked, or its security layer blocks us."""
 _TOKEN_ENDS_SOON = timedelta(days=60)
 _CLOCK_TOLERANCE_S = 60.0
 
@@ -293,7 +295,10 @@ class ShoplineConnector:
         return answer
 
     def _already(self, order_id: str, refused: Refused, is_so: Callable[[Marks], bool], status: str) -> Receipt:
-        """The texts of refusals are not documented, so the order itself is asked whether it is as wanted."""
+        """The texts of refusals are not documented, so the order itself is asked whether it is as wanted; not
+        where the platform shuts us out: there it must not be asked more (fact sheet, section 8)."""
+        if refused.http_status in _SHUT_OUT:
+            raise refused
         try:
             found = marks(self.fetch(order_id).payload)
         except OrdersyncError:

@@ -142,6 +142,11 @@ class ShoplineSandbox(Sandbox):
     def not_found(self, request: Request) -> Reply:
         return Reply(404, {"errors": "Not Found"})
 
+    def set_quota(self, per_s: float | None, burst: int = 40) -> None:
+        """The platform's leaky bucket: its depth is fixed, `burst` changes nothing."""
+        with self.lock:
+            self.requests_per_s = per_s
+
     def over_quota(self, request: Request, fault: Fault | None) -> Reply:
         """Says nothing about when to come back."""
         headers = {} if fault is None or fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}

@@ -34,7 +34,8 @@ from .sandbox_records import (
 
 @dataclass(slots=True)
 class Unknowns:
-    """Facts nobody could find out (fact sheet, section 13); each default is the harsher guess."""
+    """Facts nobody could find out (fact sheet, section 13). Defaults follow the vendor's examples where there
+    are any, else the harsher guess; tests run both ways."""
 
     cancel_refunds_paid: bool = True
     """Cancelling a paid order without an amount gives back what is left."""

@@ -271,7 +271,7 @@ class ChangedScan:
                 code="bad_cursor",
                 shop=self._shop,
                 operation="list orders",
-                next_step="read that period again from its start: ordersync backfill --since ...",
+                next_step="check that the shop's connector was not changed in the configuration",
             )
         return at
 

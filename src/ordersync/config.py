@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -90,7 +90,9 @@ def load_config(named: Path | None = None, environ: Mapping[str, str] | None = N
         ) from None
     except OSError as lost:
         raise ConfigError(
-            f"{path} cannot be read ({lost.strerror})", next_step="correct its permissions"
+            f"{path} cannot be read ({lost.strerror})",
+            code="no_config",
+            next_step="name a file that this user may read: --config F",
         ) from lost
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", next_step="save it as UTF-8") from None
@@ -112,7 +114,8 @@ def check_tree(path: Path, source: YamlText, tree: dict[str, Any], secrets: froz
     except ValidationError as wrong:
         problems.add_all(wrong, (), Settings)
         raise problems.error() from None  # pydantic's own text quotes the values
-    _check_names(settings, problems)
+    block = tree.get("shops")
+    _check_names(settings, list(block) if isinstance(block, dict) else [], problems)
     if problems.found:
         raise problems.error()
     written = {str(key) for key in tree}
@@ -168,12 +171,12 @@ def _shops(block: Any, problems: _Problems) -> dict[str, ShopSettings]:
     return shops
 
 
-def _check_names(settings: Settings, problems: _Problems) -> None:
-    """Shops named by links and policy must exist."""
-    known = ", ".join(settings.shops) or "none"
+def _check_names(settings: Settings, written: Collection[str], problems: _Problems) -> None:
+    """Shops named by links and policy must be written in the file; what is wrong inside a shop is another mistake."""
+    known = ", ".join(written)
     for index, rule in enumerate(settings.links):
         for key, shop in (("from", rule.shop), ("to", rule.target_shop)):
-            if settings.shops and shop not in settings.shops:
+            if written and shop not in written:
                 problems.add(("links", index, key), f"there is no shop {shop!r}; shops are {known}")
         if rule.target_field not in ("number", "id"):
             problems.add(("links", index, "to"), "write it as shop.number or shop.id")
@@ -201,7 +204,7 @@ def _check_names(settings: Settings, problems: _Problems) -> None:
         if isinstance(chosen.sources, str):
             continue
         for shop in chosen.sources:
-            if settings.shops and shop not in settings.shops:
+            if written and shop not in written:
                 problems.add(("policy", kind, "from"), f"there is no shop {shop!r}; shops are {known}")
 
 

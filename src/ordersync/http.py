@@ -46,6 +46,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs whole UR
 READ_ATTEMPTS = 4
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_WAIT_S = 60.0
+WRITE_WAITS_AT_MOST_S = 10.0
+"""A write is announced before it is sent; waiting longer for the quota would let others take it for lost."""
 Params = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
 ErrorText = Callable[[int, bytes], tuple[str | None, str | None]]
 """(status, body) -> (the platform's code, its message), either None when the body does not say."""
@@ -211,7 +213,13 @@ class ShopClient:
         about: dict[str, Any] = {"shop": self.shop, "order": order, "operation": operation}
         client = self._writer if writing else self._client
         request = self._build(client, method, path, params, json, headers, about)
-        self._rate.wait()
+        if self._rate.wait(WRITE_WAITS_AT_MOST_S if writing else None) is None:
+            raise Transient(
+                f"{operation}: {self.shop} is to be left alone for a while; nothing was sent",
+                code="quota_wait",
+                next_step="run the same command again in a minute",
+                **about,
+            )
         sent_at = datetime.now(UTC)
         try:
             response = client.send(request, stream=True)

@@ -18,14 +18,19 @@ class RateLimit:
         self._at = time.monotonic()
         self._lock = threading.Lock()
 
-    def wait(self) -> float:
-        """Take one token, sleeping as long as needed; returns the seconds slept."""
+    def wait(self, at_most_s: float | None = None) -> float | None:
+        """Take one token, sleeping as long as needed; returns the seconds slept.
+
+        None, without taking a token or sleeping, when that would be longer than `at_most_s`.
+        """
         with self._lock:
             now = time.monotonic()
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_s)
             self._at = now
+            pause = max(0.0, (1 - self._tokens) / self._per_s)
+            if at_most_s is not None and pause > at_most_s:
+                return None
             self._tokens -= 1
-            pause = max(0.0, -self._tokens / self._per_s)
         if pause:
             time.sleep(pause)
         return pause

@@ -30,7 +30,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_moment(text: str) -> datetime:
-    """A date ("2026-10-01", midnight UTC) or an RFC 3339 time with its offset; ValueError says how to write it."""
+    """A date ("2026-10-01", midnight UTC) or an RFC 3339 time with its offset, which is kept; else ValueError."""
     stated = text.strip()
     try:
         if len(stated) == 10:
@@ -40,7 +40,7 @@ def parse_moment(text: str) -> datetime:
         raise ValueError(f'{text!r} is not a date; write it as "2026-10-01" or "2026-10-01T09:00:00Z"') from None
     if moment.tzinfo is None:
         raise ValueError(f'{text!r} has no offset; end it with "Z" or "+09:00"')
-    return moment.astimezone(UTC)
+    return moment
 
 
 def _from_text(parse: Callable[[str], Any], kind: type) -> Callable[[Any], Any]:

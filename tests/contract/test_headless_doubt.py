@@ -16,7 +16,7 @@ from ordersync.connector import CancelRequest, CaptureRequest, RefundRequest
 from ordersync.errors import OutcomeUnknown, Refused, Transient, Unauthorized, UsageError
 from ordersync.model import Money
 from ordersync.testing.sales import SaleLine, SaleSpec
-from ordersync.testing.sandbox import Fault
+from ordersync.testing.sandbox import Fault, Reply, Request
 
 TOKEN = "os-7k2m9qaa"
 KEY = "a1b2c3"
@@ -39,6 +39,17 @@ def web() -> Iterator[HeadlessShop]:
 
 def usd(minor: int) -> Money:
     return Money(amount_minor=minor, currency="USD")
+
+
+def answers_with(web: HeadlessShop, monkeypatch: pytest.MonkeyPatch, instead: Reply) -> None:
+    """The shop acts on a POST, and then answers something else."""
+    real = web.sandbox.answer
+
+    def answer(request: Request) -> tuple[Reply | None, str]:
+        reply, how = real(request)
+        return (instead if request.method == "POST" else reply), how
+
+    monkeypatch.setattr(web.sandbox, "answer", answer)
 
 
 WRITES: dict[str, Callable[[HeadlessShop], Any]] = {
@@ -89,17 +100,39 @@ def test_a_write_that_failed_before_acting_is_doubt_too_because_nobody_can_tell(
     assert effects(ready) == 0
 
 
-def test_an_empty_answer_to_a_refund_is_doubt(ready: HeadlessShop) -> None:
+@pytest.mark.parametrize("name", WRITES)
+def test_an_empty_200_to_a_write_is_doubt(ready: HeadlessShop, name: str) -> None:
     ready.sandbox.add_fault(Fault("empty_200", method="POST"))
-    assert type(error_of(lambda: WRITES["refund"](ready))) is OutcomeUnknown
+    assert type(error_of(lambda: WRITES[name](ready), *ready.secrets)) is OutcomeUnknown
     assert effects(ready) == 1
 
 
 @pytest.mark.parametrize("name", ["cancel", "complete", "capture"])
-def test_an_answer_without_a_body_is_enough_where_no_record_is_made(ready: HeadlessShop, name: str) -> None:
-    """The platform may answer 204; the effect is read back anyway."""
-    ready.sandbox.add_fault(Fault("empty_200", method="POST"))
+def test_a_204_is_enough_where_no_record_is_made(
+    ready: HeadlessShop, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor's SDK expects it of any call; the effect is read back anyway."""
+    answers_with(ready, monkeypatch, Reply(204))
     assert WRITES[name](ready).status is None
+    assert effects(ready) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"id": None}, {"id": "another"}, [], "done"])
+@pytest.mark.parametrize("name", ["cancel", "complete", "capture"])
+def test_an_answer_that_is_not_the_record_it_was_sent_to_is_doubt(
+    ready: HeadlessShop, name: str, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers_with(ready, monkeypatch, Reply(200, body))
+    assert type(error_of(lambda: WRITES[name](ready), *ready.secrets)) is OutcomeUnknown
+    assert len(ready.sandbox.requests()) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"id": ""}, {"amount": {"amount": 100, "currency": "USD"}}])
+def test_a_refund_answered_without_its_record_is_doubt(
+    ready: HeadlessShop, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers_with(ready, monkeypatch, Reply(201, body))
+    assert type(error_of(lambda: WRITES["refund"](ready), *ready.secrets)) is OutcomeUnknown
     assert effects(ready) == 1
 
 

@@ -117,6 +117,22 @@ def test_a_refused_cancel_whose_look_fails_stays_refused(shop: ShoplineShop) -> 
     assert isinstance(refused, Refused)
 
 
+@pytest.mark.parametrize("status", [402, 423, 433, 434, 435, 436])
+def test_a_store_that_shuts_us_out_is_not_asked_what_became_of_a_write(
+    shop: ShoplineShop, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request) -> tuple[Reply | None, str]:
+        asked.append(request.method)
+        return Reply(status, {"errors": "no"}), "whole"
+
+    monkeypatch.setattr(shop.sandbox, "answer", answer)
+    assert type(error_of(lambda: shop.connector.cancel("217", CancelRequest(token="os-7k2m9qaa"), "k"))) is Refused
+    assert type(error_of(lambda: shop.connector.archive("217", "k"))) is Refused
+    assert asked == ["POST", "PUT"]
+
+
 @pytest.mark.parametrize("refunds_paid", [True, False])
 def test_a_cancel_without_amount_refunds_or_not_as_the_switch_says(refunds_paid: bool) -> None:
     with shopline_shop(cancel_refunds_paid=refunds_paid) as shop:

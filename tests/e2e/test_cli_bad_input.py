@@ -145,9 +145,37 @@ def test_a_wrong_key_is_named_by_shop(shops: Shops, tmp_path: Path) -> None:
     cli.secrets |= {"sk_wrong0000"}
     ended = cli("pull").failed(2, "office answered 401")
     assert "20 new" in ended.out
+    held = cli.ok("holds", "list", "--json").json["holds"]
+    assert [(one["code"], one["subject"]) for one in held] == [("unauthorized", "shop:office")]
+    assert cli("status").code == 3
     failed = [p for p in cli("check", "--json").json["parts"] if p["state"] == "FAIL"]
     assert [p["part"] for p in failed] == ["office"]
     assert failed[0]["fix"]
+
+
+def test_the_hold_of_a_refused_key_closes_when_the_key_works(shops: Shops, tmp_path: Path) -> None:
+    wrong = shops.cli(tmp_path, only=["office"], shops={"office": {"token": "sk_wrong0000"}})
+    wrong("pull").failed(2, "office answered 401")
+    right = shops.cli(tmp_path, only=["office"])
+    right.ok("pull")
+    assert right.ok("holds", "list", "--json").json["holds"] == []
+    assert right.ok("status").code == 0
+
+
+def test_a_typed_write_without_a_clear_answer_says_what_to_do(cli: Cli, shops: Shops) -> None:
+    shops.fault("asia", kind="cut_before", method="POST", path="refund")
+    ended = cli("orders", "refund", "asia:1002", "--amount", "1.00 USD", "--yes")
+    assert ended.code == 3
+    assert "in doubt: " in ended.out
+    assert "next: ordersync orders show asia:1002 --fresh" in ended.out
+    assert max(len(line) for line in ended.out.splitlines()) <= 80
+    assert cli.ok("holds", "list", "--json").json["holds"][-1]["code"] == "in_doubt"
+    assert "refund asia:1002: in doubt, not sent again" in cli("status").out
+    shops.fault("asia", kind="429", method="POST", path="refund")
+    ended = cli("orders", "refund", "asia:1001", "--amount", "1.00 USD", "--yes")
+    assert ended.code == 1
+    assert "not done: " in ended.out
+    assert "next: wait a little, then run the same command again" in ended.out
 
 
 def test_configuration_mistakes_are_named_by_file_line_and_key(shops: Shops, tmp_path: Path) -> None:
@@ -215,6 +243,18 @@ def test_a_link_file_is_taken_whole_or_not_at_all(cli: Cli, tmp_path: Path) -> N
     cli("links", "import", str(tmp_path / "none.csv")).failed(2, "cannot be read")
     file.write_bytes(b"\xef\xbb\xbfasia,office,web\r\n2001,6,2001\r\n2002,7,\r\n\r\n")
     assert len(cli.ok("links", "import", str(file), "--json").json["links"]) == 2
+
+
+@pytest.mark.parametrize("mark, name", [(";", "semicolons"), ("\t", "tabs")])
+def test_a_link_file_with_other_separators_is_named(cli: Cli, tmp_path: Path, mark: str, name: str) -> None:
+    file = tmp_path / "links.csv"
+    file.write_text(f"\ufeffasia{mark}office\n1{mark}2\n")
+    cli("links", "import", str(file)).failed(2, f"separated by {name}", "commas")
+
+
+def test_an_unknown_shop_is_named_by_every_list(cli: Cli) -> None:
+    for arguments in (["links", "list"], ["orders", "list"], ["orders", "export"], ["pull"], ["payments", "list"]):
+        cli(*arguments, "--shop", "mars").failed(2, "there is no shop 'mars'", "shops are asia", "(unknown_shop)")
 
 
 def test_orders_are_named_strictly(cli: Cli) -> None:

@@ -6,7 +6,6 @@ The sandbox's request log says what was on the wire.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ def test_headless_cancel_sends_the_reason(cli: Cli, shops: Shops) -> None:
     request = sent(shops, "web", "POST", f"/v1/admin/orders/{order_id(cli, 'web:2003')}/cancel")
     assert request["scheme"] == "Bearer"
     assert request["headers"]["content-type"].startswith("application/json")
-    assert json.loads(request["body"])["reason"].startswith("ordered twice")
+    assert json.loads(request["body"]) == {"reason": "ordered twice"}
     assert cli.ok("orders", "show", "web:2003", "--json").json["order"]["order_status"] == "cancelled"
 
 
@@ -64,9 +63,9 @@ def test_shopline_cancel_sends_every_field_of_the_page(cli: Cli, shops: Shops) -
     assert request["headers"]["content-type"] == "application/json; charset=utf-8"
     body = json.loads(request["body"])
     assert body["amount"] == 10.5
-    assert body["cancel_reason"].startswith("changed mind")
+    assert body["cancel_reason"] == "changed mind"
     assert (body["currency"], body["email"], body["restock"]) == ("USD", True, True)
-    assert body["processed_at"].startswith(("2026-11-20T02:00:00", "2026-11-20T10:00:00+08:00"))
+    assert body["processed_at"] == "2026-11-20T10:00:00+08:00"
     assert set(body) == {"amount", "cancel_reason", "currency", "email", "processed_at", "restock"}
 
 
@@ -92,18 +91,13 @@ def test_a_guest_lookup_that_fits_nothing_is_a_named_error(cli: Cli, shops: Shop
     assert "nobody@example.com" not in ended.err
 
 
-def test_medusa_style_orders_are_listed_read_completed_archived_and_cancelled(
-    cli: Cli, shops: Shops, tmp_path: Path
-) -> None:
+def test_medusa_style_orders_are_listed_read_completed_archived_and_cancelled(cli: Cli, shops: Shops) -> None:
     assert any(r["path"] == "/admin/orders" for r in shops.log("depot"))
     done, other = order_id(cli, "depot:8"), order_id(cli, "depot:9")
     cli.ok("orders", "show", "depot:8", "--fresh")
     assert any((r["method"], r["path"]) == ("GET", f"/admin/orders/{done}") for r in shops.log("depot"))
-    # The dialect states no status, so completing cannot be read back and stays open in the journal: a second write
-    # to the same order is made from another store.
-    elsewhere = shops.cli(tmp_path)
-    for typed_in, verb, order in ((cli, "complete", done), (elsewhere, "archive", done), (cli, "cancel", other)):
-        typed_in.typed("orders", verb, f"depot:{order}", "--yes")
+    for verb, order in (("complete", done), ("archive", done), ("cancel", other)):
+        cli.typed("orders", verb, f"depot:{order}", "--yes")
         assert sent(shops, "depot", "POST", f"/admin/orders/{order}/{verb}")["scheme"] == "Basic"
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ordersync.connector import (
     CancelRequest,
+    CaptureRequest,
     Connector,
     Feed,
     Page,
@@ -20,7 +21,7 @@ from ordersync.connector import (
 )
 from ordersync.engine.shops import Normalised, Shop
 from ordersync.errors import NotFound, OutcomeUnknown, Refused, Transient, Unauthorized
-from ordersync.model import Cancellation, Order, Refund, RefundState
+from ordersync.model import Cancellation, Order, Progress, Refund, RefundState
 from ordersync.model.semantics import Semantics
 
 ANSWERS = ("ok", "unknown_done", "unknown_not_done", "not_sent", "refused", "late", "unauthorized")
@@ -44,6 +45,8 @@ class FakeConnector:
         self.hidden: list[Order] = []
         self.calls: list[str] = []
         self.open_changes: list[str] = []
+        self.shows_status = True
+        """False: completing, archiving and cancelling leave no trace in the order."""
 
     def check(self) -> ShopFacts:
         return ShopFacts()
@@ -79,7 +82,27 @@ class FakeConnector:
     def cancel(self, order_id: str, request: CancelRequest, key: str) -> Receipt:
         order = self.orders[order_id]
         after = order.model_copy(update={"cancellation": Cancellation(cancelled_at=datetime.now(UTC))})
-        return self._answer("cancel", order, after, None)
+        return self._answer("cancel", order, after if self.shows_status else order, None)
+
+    def capture(self, order_id: str, request: CaptureRequest, key: str) -> Receipt:
+        order = self.orders[order_id]
+        done = tuple(
+            p.model_copy(update={"captured": p.captured + (request.amount or (p.amount - p.captured))})
+            if p.id == request.payment_id
+            else p
+            for p in order.payments or ()
+        )
+        return self._answer("capture", order, order.model_copy(update={"payments": done}), request.payment_id)
+
+    def complete(self, order_id: str, key: str) -> Receipt:
+        order = self.orders[order_id]
+        after = order.model_copy(update={"progress": Progress.COMPLETED})
+        return self._answer("complete", order, after if self.shows_status else order, None)
+
+    def archive(self, order_id: str, key: str) -> Receipt:
+        order = self.orders[order_id]
+        after = order.model_copy(update={"archived": True})
+        return self._answer("archive", order, after if self.shows_status else order, None)
 
     def _answer(self, call: str, before: Order, after: Order, ref: str | None) -> Receipt:
         self.calls.append(call)
@@ -111,7 +134,7 @@ def fake_shop(name: str, *orders: Order) -> tuple[Shop, FakeConnector]:
     shop = Shop(
         name=name,
         connector=typed,
-        capabilities=frozenset({"refund", "cancel", "blockers"}),
+        capabilities=frozenset({"refund", "cancel", "capture", "blockers"}),
         semantics=connector.semantics,
         normalise=normalise,
     )

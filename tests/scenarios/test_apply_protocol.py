@@ -18,7 +18,7 @@ from ordersync.engine.planfile import load_plan, save_plan
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shop
 from ordersync.engine.writes import Writer
-from ordersync.errors import Held, UsageError
+from ordersync.errors import Held, NotFound, UsageError
 from ordersync.model import (
     Action,
     ActionState,
@@ -400,3 +400,18 @@ def test_a_receipt_that_comes_after_others_took_the_call_for_dead_still_counts(w
     assert stored is not None
     assert stored.state is ActionState.SEEN
     assert world.refunded("b") == [1250]
+
+
+def test_an_order_its_platform_no_longer_has_stops_its_link_until_it_is_there_again(world: World) -> None:
+    world.refund_by_hand("a", 1250)
+    world.read()
+    kept = world.fakes["b"].orders.pop("1")
+    with pytest.raises(NotFound):
+        observe(world.store, world.shops["b"], "1")
+    world.store.mark_dirty(world.store.links()[0].link_id)
+    assert make_plan(world.store, world.shops, world.policy, world.clock()).decisions[0].actions == ()
+    assert world.hold_codes() == {"order_vanished", "member_unreadable"}
+    world.fakes["b"].orders["1"] = kept
+    world.apply()
+    assert world.refunded("b") == [1250]
+    assert world.hold_codes() == set()

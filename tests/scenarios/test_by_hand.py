@@ -15,7 +15,7 @@ from ordersync.engine.byhand import Wish, perform, prepare
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shop
 from ordersync.errors import Held, Refused, UsageError
-from ordersync.model import ActionKind, ActionState, Order, OrderRef, Purse
+from ordersync.model import ActionKind, ActionState, Order, OrderRef, PaymentState, Purse
 from ordersync.reconcile import Limits, LimitSet
 from ordersync.store import Store
 from ordersync.testing.orders import R, build_order, usd
@@ -85,7 +85,8 @@ def test_what_pays_the_buyer_is_said_before_it_is_done(desk: Desk) -> None:
         (replace(FIVE, amount=None), UsageError, "needs an amount"),
         (replace(FIVE, payment_id="nobody"), UsageError, "no paid payment nobody"),
         (replace(FIVE, to_books=False), UsageError, "the payment decides"),
-        (Wish(kind=ActionKind.CAPTURE), UsageError, "cannot capture"),
+        (Wish(kind=ActionKind.COMPLETE), UsageError, "cannot complete"),
+        (Wish(kind=ActionKind.CAPTURE), Refused, "captured in full already"),
     ],
 )
 def test_a_wish_that_cannot_be_is_refused_before_anything_is_sent(
@@ -143,3 +144,51 @@ def test_a_typed_cancel_is_confirmed_by_the_order_itself(desk: Desk) -> None:
     assert stored is not None
     assert stored.order.is_cancelled
     assert stored.sent_at > datetime.now(UTC) - timedelta(minutes=1)
+
+
+def _partly_captured() -> Order:
+    made = build_order("a")
+    assert made.payments is not None
+    payment = made.payments[0].model_copy(update={"captured": usd(4_000), "status": PaymentState.AUTHORIZED})
+    return made.model_copy(update={"payments": (payment,)})
+
+
+def test_a_capture_without_an_amount_takes_what_is_left(desk: Desk) -> None:
+    desk.open_with(_partly_captured())
+    prepared = prepare(desk.store, {"a": desk.shop}, REF, Wish(kind=ActionKind.CAPTURE))
+    assert prepared.action.amount == usd(6_000)
+    assert desk.type(Wish(kind=ActionKind.CAPTURE)) is ActionState.SEEN
+    with pytest.raises(Refused, match="captured in full"):
+        desk.type(Wish(kind=ActionKind.CAPTURE))
+
+
+def test_more_than_is_left_is_not_captured(desk: Desk) -> None:
+    desk.open_with(_partly_captured())
+    with pytest.raises(Refused, match="left to capture"):
+        desk.type(Wish(kind=ActionKind.CAPTURE, amount=usd(6_001)))
+
+
+def test_an_earlier_capture_does_not_prove_this_one(desk: Desk) -> None:
+    desk.open_with(_partly_captured())
+    desk.fake.answers = ["unknown_not_done"]
+    assert desk.type(Wish(kind=ActionKind.CAPTURE, amount=usd(1))) is ActionState.DOUBT
+
+
+def test_where_an_order_shows_no_status_the_answer_counts_and_the_next_write_may_go(desk: Desk) -> None:
+    desk.open_with(build_order("a", progress=None))
+    silent = desk.shop.semantics.model_copy(update={"records_progress": False, "records_cancel": False})
+    desk.shop = replace(desk.shop, capabilities=desk.shop.capabilities | {"complete", "archive"}, semantics=silent)
+    desk.fake.shows_status = False
+    assert desk.type(Wish(kind=ActionKind.COMPLETE)) is ActionState.SEEN
+    assert desk.type(Wish(kind=ActionKind.ARCHIVE)) is ActionState.SEEN
+    assert desk.type(Wish(kind=ActionKind.CANCEL)) is ActionState.SEEN
+    assert desk.fake.calls == ["complete", "archive", "cancel"]
+
+
+def test_an_unclear_answer_stays_in_doubt_where_an_order_shows_no_status(desk: Desk) -> None:
+    desk.open_with(build_order("a", progress=None))
+    silent = desk.shop.semantics.model_copy(update={"records_progress": False})
+    desk.shop = replace(desk.shop, capabilities=desk.shop.capabilities | {"complete"}, semantics=silent)
+    desk.fake.answers = ["unknown_done"]
+    desk.fake.shows_status = False
+    assert desk.type(Wish(kind=ActionKind.COMPLETE)) is ActionState.DOUBT

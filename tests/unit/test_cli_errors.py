@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from ordersync.cli.run import Run, command, show_error
+from ordersync.cli.run import Run, command, error_json, show_error
 from ordersync.errors import (
     BrokenAnswer,
     ConfigError,
@@ -73,6 +73,26 @@ def test_a_next_step_of_its_own_comes_first(capsys: pytest.CaptureFixture[str]) 
 def test_a_shop_is_not_named_twice(capsys: pytest.CaptureFixture[str]) -> None:
     show_error(UsageError("asia cannot archive", shop="asia"))
     assert capsys.readouterr().err.startswith("error: asia cannot archive\n")
+
+
+def test_a_word_that_looks_like_a_shop_does_not_name_it(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error(BrokenAnswer("list new: the answer is a web page", shop="web"))
+    show_error(Refused("list orders: web refused with 400", shop="web"))
+    said = capsys.readouterr().err
+    assert "error: web: list new: the answer is a web page" in said
+    assert "error: list orders: web refused with 400" in said
+    assert "next: run the same command again later" in said
+
+
+def test_lines_of_one_error_stay_under_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error(ConfigError("2 mistakes\n  a.yaml:1: " + "word " * 20 + "\n  a.yaml:2: short"))
+    assert [line[:5] for line in capsys.readouterr().err.splitlines()[1:4]] == ["    a", "    w", "    a"]
+
+
+def test_an_error_as_json_holds_no_address_and_no_secret() -> None:
+    fields = error_json(Transient("shop asia answered: no kim@example.com here", shop="asia"))
+    assert fields["message"] == "shop asia answered: no *** here"
+    assert fields["code"] == "transient"
 
 
 def test_an_unplanned_exception_shows_its_place_but_not_its_words(capsys: pytest.CaptureFixture[str]) -> None:

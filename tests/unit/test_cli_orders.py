@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.e2e.cli_process import Cli
 
+from ordersync.engine.linking import LinkReport
+from ordersync.engine.look import Plan
+from ordersync.errors import UsageError
 from ordersync.model import (
     Buyer,
+    Decision,
     Hold,
+    Ledger,
     LineItem,
     Money,
     Order,
@@ -21,9 +26,10 @@ from ordersync.model import (
     Purse,
     Refund,
     Totals,
+    Wait,
 )
 from ordersync.model import RefundState as State
-from ordersync.store import Observation, Parked, Store
+from ordersync.store import FeedPosition, Observation, Parked, Store
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -133,6 +139,90 @@ def test_holds_are_listed_and_shown_with_what_to_do(cli: Cli) -> None:
     assert "a refund was sent to web:8 and no answer came back" in shown
     assert "next    ordersync orders show web:8 --fresh" in shown
     assert "5.00 USD" in cli.ok("holds", "list").out
+
+
+def test_no_hold_shows_an_address_that_a_platform_put_into_its_answer(cli: Cli) -> None:
+    with Store.open(f"sqlite:///{cli.folder}/ordersync.db") as store:
+        told = "answer: 500 no such buyer kim@example.com"
+        store.open_hold(Hold(key="k2", code="in_doubt", subject="action:x", message=told, evidence=(told,)), NOW)
+    for arguments in (
+        ["holds", "list"],
+        ["holds", "list", "--json"],
+        ["holds", "show", "H-3"],
+        ["holds", "show", "3", "--json"],
+    ):
+        assert "kim@example.com" not in cli.ok(*arguments).out
+    assert "500 no such buyer ***" in cli.ok("holds", "show", "H-3").out
+
+
+def test_last_read_is_that_of_the_feed_furthest_behind(cli: Cli) -> None:
+    def read_at() -> object:
+        return next(s for s in cli("status", "--json").json["shops"] if s["shop"] == "web")["read_at"]
+
+    def place(store: Store, feed: str, cursor: str | None, started_at: datetime) -> None:
+        store.save_page(
+            FeedPosition("web", feed, cursor, None, started_at, NOW - timedelta(hours=5), started_at), [], [], []
+        )
+
+    assert read_at() is None
+    with Store.open(f"sqlite:///{cli.folder}/ordersync.db") as store:
+        place(store, "new", None, NOW)
+        place(store, "open", None, NOW - timedelta(hours=1))
+    assert read_at() is None, "a feed that was never read is not hidden by the others"
+    with Store.open(f"sqlite:///{cli.folder}/ordersync.db") as store:
+        place(store, "closed", None, NOW)
+    assert read_at() == (NOW - timedelta(hours=1)).isoformat()
+    with Store.open(f"sqlite:///{cli.folder}/ordersync.db") as store:
+        place(store, "closed", "page-2", NOW)
+    assert read_at() == (NOW - timedelta(hours=5)).isoformat(), "a pass under way is no whole pass"
+
+
+def test_a_wait_of_several_writes_is_said_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.ok("links", "add", "web:c", "shop2:x")
+    wait = Wait(
+        code="pending",
+        link_id="L1",
+        target=OrderRef("web", "c"),
+        fact_id="f1",
+        message="web:c has a refund pending",
+    )
+    other = wait.model_copy(update={"fact_id": "f2", "target": OrderRef("shop2", "x")})
+    later = wait.model_copy(update={"message": "web:c has another"})
+
+    def with_waits(*arguments: object, **named: object) -> Plan:
+        decision = Decision(link_id="L1", ledger=Ledger(), waits=(wait, other, later))
+        return Plan(made_at=NOW, links=1, looked=1, decisions=[decision])
+
+    monkeypatch.setattr("ordersync.engine.look.make_plan", with_waits)
+    shown = cli.ok("plan", "--all").out
+    assert shown.count("waits L1: web:8 has a refund pending") == 1
+    assert "waiting 2" in shown
+    assert len(cli.ok("plan", "--json").json["waits"]) == 3, "for a program each has its own fact"
+
+
+def test_what_is_skipped_on_settled_links_is_shown_again(cli: Cli) -> None:
+    cli.ok("links", "add", "web:c", "shop2:x")
+    first = cli.ok("plan").out
+    assert "1 link: 1 agree" in first
+    assert "skipped 1 (--all)" in first
+    again = cli.ok("plan", "--all").out
+    assert "skipped L1: " in again
+    assert "1 link: 1 agree" in again
+
+
+def test_a_link_made_by_another_command_meanwhile_is_no_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def raced(*_: object) -> LinkReport:
+        calls.append(1)
+        if len(calls) < 3:
+            raise UsageError("web:c belongs to link L1 already", code="already_linked")
+        return LinkReport()
+
+    monkeypatch.setattr("ordersync.engine.linking.link_by_rules", raced)
+    ended = cli("pull")
+    assert "already" not in ended.err
+    assert len(calls) == 3
 
 
 def test_status_says_three_while_anything_waits(cli: Cli) -> None:

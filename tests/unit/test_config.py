@@ -385,3 +385,17 @@ def test_where_takes_texts_numbers_and_booleans_as_they_are_stored(tmp_path: Pat
 def test_a_where_that_could_never_hold_is_named(tmp_path: Path, where: str, said: str) -> None:
     links = f"links:\n  - {{from: office, field: number, to: asia.number, where: {where}}}\n"
     assert said in refused(tmp_path, SHOPS + links).message
+
+
+def test_a_mistake_inside_a_shop_is_not_also_an_unknown_shop(tmp_path: Path) -> None:
+    broken = SHOPS.replace("{connector: tea, token:", "{connector: tea, tokn: x, token:", 1)
+    error = refused(tmp_path, broken + "policy: {refund: {from: [asia]}}\n")
+    assert "tokn: unknown key" in error.message
+    assert "there is no shop" not in error.message
+
+
+def test_a_folder_is_no_configuration_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+    assert "cannot be read" in caught.value.message
+    assert "--config F" in str(caught.value.next_step)

@@ -110,6 +110,13 @@ def test_every_command_a_document_names_exists(document: str) -> None:
         assert command in known or command in groups, f"{document} names `ordersync {' '.join(words)}`"
 
 
+def test_no_message_sends_a_person_to_a_command_that_is_not_there_yet() -> None:
+    later = re.compile(rf"\bordersync ({'|'.join(sorted(LATER))})\b")
+    sources = [path for folder in ("src", "connectors") for path in (ROOT / folder).rglob("*.py")]
+    assert len(sources) > 50
+    assert [path.name for path in sources if later.search(path.read_text(encoding="utf-8"))] == []
+
+
 def _named_commands(text: str) -> Iterator[list[str]]:
     """The words after `ordersync` where it is typed: at the start of a code line or in backquotes."""
     for match in re.finditer(r"(?:^|`|\$ |&& )ordersync ((?:-{0,2}[a-z][\w-]*[ |]?)+)", text, re.MULTILINE):

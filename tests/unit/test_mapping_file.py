@@ -90,6 +90,16 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "path with a mistake": ("order_id: id", 'order_id: "id["', ("order.order_id.path", "'id['")),
     "list without brackets": ('each: "payments[]"', "each: payments", ("payments.each", "'payments'")),
+    "condition that is more than equal": (
+        'each: "payments[]"',
+        'each: "payments[]"\n  where: {state: {above: 1}}',
+        ("payments.where.state", "'above'"),
+    ),
+    "condition without a value": (
+        'each: "payments[]"',
+        'each: "payments[]"\n  where: {state: }',
+        ("payments.where.state",),
+    ),
     "ignored and mapped": ("ignored: [extra]", "ignored: [state]", ("ignored", "state is mapped")),
     "ignored above mapped": ("ignored: [extra]", "ignored: [payments]", ("ignored", "is mapped", "'payments'")),
     "secret and mapped": ("secret: [token]", 'secret: ["payments[].*"]', ("secret", "is mapped")),

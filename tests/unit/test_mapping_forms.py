@@ -69,6 +69,38 @@ tables:
     assert [(one.id, one.amount) for one in refunds] == [("b", Money.parse("2.50 USD"))]
 
 
+@pytest.mark.parametrize("sort, picked", [(5, True), ("5", True), (6, False), (True, False), (None, False)])
+def test_where_takes_a_number_as_it_is_written(sort: Any, picked: bool) -> None:
+    lists = """
+refunds:
+  each: "moves[]"
+  where: {sort: 5}
+  id: id
+  status: {path: kind, table: kinds}
+  amount: {path: amount, as: money_major, currency: $.currency}
+tables:
+  kinds: {decides: true, words: {refund: completed}}
+"""
+    refunds = order_of("", {"moves": [{"id": "a", "sort": sort, "kind": "refund", "amount": "9"}]}, lists).refunds
+    assert bool(refunds) is picked
+
+
+@pytest.mark.parametrize("real, picked", [(True, True), (False, False), ("true", False), (1, False)])
+def test_where_tells_true_from_what_looks_like_it(real: Any, picked: bool) -> None:
+    lists = """
+refunds:
+  each: "moves[]"
+  where: {real: true}
+  id: id
+  status: {path: kind, table: kinds}
+  amount: {path: amount, as: money_major, currency: $.currency}
+tables:
+  kinds: {decides: true, words: {refund: completed}}
+"""
+    refunds = order_of("", {"moves": [{"id": "a", "real": real, "kind": "refund", "amount": "9"}]}, lists).refunds
+    assert bool(refunds) is picked
+
+
 LINES = """
 line_items:
   each: "items[]"

@@ -232,3 +232,30 @@ def test_a_refund_that_went_back_and_was_made_again_by_hand_is_settled() -> None
     mended = build_order("b", refunds=[R("x", 500, FAILED), R("y", 500, minutes_ago=1)])
     ledger = decide(a, mended, ledger=ledger).ledger
     assert decide(a, mended, ledger=ledger).agrees
+
+
+def test_a_copy_that_is_still_pending_is_waited_for_whoever_made_it() -> None:
+    a, b = build_order("a", refunds=[R("r1", 500)]), build_order("b", refunds=[R("x", 500, PENDING)])
+    assert waits(decide(a, b)) == {"refund_pending"}
+
+
+def test_a_fact_dated_far_ahead_is_held_instead_of_waited_for() -> None:
+    two_days, ten_hours = -60 * 48, -60 * 10
+    refund = decide(build_order("a", refunds=[R("r1", 500, minutes_ago=two_days)]), build_order("b"))
+    assert codes(refund) == {"dated_ahead"}
+    cancel = decide(build_order("a", captured=0, cancelled_minutes_ago=two_days), build_order("b", captured=0))
+    assert codes(cancel) == {"dated_ahead"}
+    skewed = decide(build_order("a", refunds=[R("r1", 500, minutes_ago=ten_hours)]), build_order("b"))
+    assert waits(skewed) == {"carry_after"}
+    assert not any(look.actions for look in (refund, cancel, skewed))
+
+
+def test_a_typed_refund_and_its_copy_are_agreement_also_after_the_journal_is_lost() -> None:
+    copy = token_of(fact_id_of(A, FactKind.REFUND, "typed-1"))
+    a = build_order("a", refunds=[R("typed-1", 500, note="os-bbbbbbbb")])
+    b = build_order("b", refunds=[R("x", 500, note=copy)])
+    assert decide(a, b).agrees
+    third = decide(a, b, build_order("c"))
+    for look in (third, decide(a, b, build_order("c"), ledger=third.ledger)):
+        assert only(look).target == C
+        assert only(look).token == copy

@@ -220,3 +220,12 @@ def test_seeded_sales_are_the_same_each_time_and_name_nobody_real() -> None:
     for sale in once:
         assert sale.total_minor == sum(n * price for _, _, n, price in sale.lines) + sale.shipping_minor
         assert len({line.sku for line in sale.lines}) == len(sale.lines)
+
+
+def test_a_quota_is_set_from_another_process() -> None:
+    with SandboxServer(Sandbox()) as server, httpx.Client(base_url=server.origin, trust_env=False) as client:
+        assert client.post("/_sandbox/quota", json={"per_s": 0.01, "burst": 2}).status_code == 200
+        assert [client.get("/anything").status_code for _ in range(3)] == [404, 404, 429]
+        assert client.post("/_sandbox/quota", json={"per_s": None}).status_code == 200
+        assert client.get("/anything").status_code == 404
+        assert client.post("/_sandbox/quota", content=b"[]").status_code == 400

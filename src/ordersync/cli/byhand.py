@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from ordersync.engine.writes import WriteResult
     from ordersync.model import Money
 
+STATES = {
+    "seen": "done",
+    "receipted": "accepted, not read back yet",
+    "expired": "not done",
+    "doubt": "in doubt",
+}
+"""The journal's words, as a person would say them."""
 AmountOption = Annotated[str | None, typer.Option("--amount", metavar="M", help='Money, as "5.00 USD".')]
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Given to the platform.")]
 RestockOption = Annotated[bool, typer.Option("--restock", help="Put the goods back on stock.")]
@@ -146,11 +153,26 @@ def _do(run: Run, text: str, wish: Wish, *, yes: bool, json: bool) -> int:
     if json:
         say_json({"write": result_json(result)})
     else:
-        for line in wrapped(plain(result.said), f"{result.state}: "):
+        for line in wrapped(run.names.within(result.said), f"{STATES.get(result.state.value, result.state)}: "):
             say(line)
-        if result.state.value == "doubt":
-            say(f"Do not type it again before looking: ordersync orders show {ref} --fresh")
+        for line in _next_steps(run, result):
+            for part in wrapped(line, "  next: "):
+                say(part)
     return exit_code(result)
+
+
+def _next_steps(run: Run, result: WriteResult) -> list[str]:
+    """What to type after a write that did not simply happen."""
+    if result.state.value == "doubt":
+        return [
+            "do not type it again before looking",
+            f"ordersync orders show {run.names.of(result.action.target)} --fresh",
+            "ordersync apply   looks again, and settles it once it is seen",
+        ]
+    code = exit_code(result)
+    if code == 1:
+        return ["wait a little, then run the same command again"]
+    return ["ordersync holds list   shows what waits for you"] if result.hold is not None else []
 
 
 def _announced(run: Run, prepared: Prepared) -> list[str]:

@@ -72,10 +72,10 @@ def _store(run: Run) -> Iterator[Finding]:
     url = run.config.store_url
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
     if path is not None and not path.exists():
-        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            yield Finding(
-                "store", "FAIL", f"{path} cannot be made", f"make {path.parent} and let this user write there"
-            )
+        if not path.parent.is_dir():
+            yield Finding("store", "FAIL", f"{path.parent} is not a folder", "name a file in a folder in store:")
+        elif not os.access(path.parent, os.W_OK):
+            yield Finding("store", "FAIL", f"{path} cannot be made", f"let this user write into {path.parent}")
         else:
             yield Finding("store", "ok", f"{path.name} will be made by the first pull")
         return

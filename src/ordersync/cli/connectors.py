@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ordersync.cli.app import connectors
-from ordersync.cli.printing import say, say_json, say_table
+from ordersync.cli.printing import say, say_json, say_table, wrapped
 from ordersync.cli.run import JsonOption, command
 
 READ_CALLS = ("fetch_many", "lookup", "payments", "payment_providers", "payment")
@@ -30,12 +30,12 @@ def list_connectors(*, json: JsonOption = False) -> None:
     )
     for one in found:
         say()
-        say(f"{one['name']} reads: {', '.join(one['reads'])}")
-        say_table(
-            ("  FEED", "CATCHES"),
-            [(f"  {feed['name']}", feed["catches"]) for feed in one["feeds"]],
-            empty="  no feeds",
-        )
+        for line in wrapped(", ".join(one["reads"]), f"{one['name']} reads: "):
+            say(line)
+        say("  its lists of changes bring:")
+        for feed in one["feeds"]:
+            for line in wrapped(feed["catches"], f"  {feed['name']:<10}"):
+                say(line)
 
 
 def _described(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ordersync.cli.app import app
-from ordersync.cli.printing import count, plain, say, wrapped
+from ordersync.cli.printing import WIDTH, cells, count, plain, say, wrapped
 from ordersync.cli.run import Run, command
 from ordersync.errors import UsageError
 
@@ -239,7 +239,11 @@ class Day:
             return 1
         _step("", "exactly once where it belongs: nothing was done twice, nothing is missing")
         first = holds[0].number if holds else ""
-        say(f"Look inside:  cd {folder} && {_executable(folder)} holds show {first}")
+        inside = f"Look inside:  cd {folder} && {_executable(folder)} holds show {first}"
+        if cells(inside) > WIDTH:
+            say(f"Look inside:  cd {folder}")
+            inside = f"              {_executable(folder)} holds show {first}"
+        say(inside)
         say("              and: status, orders list, links list, plan --all")
         say(f"Your shops:   {_executable(Path())} init")
         return 0

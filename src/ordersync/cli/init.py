@@ -6,6 +6,7 @@ import json as json_text
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -62,7 +63,8 @@ def init(
     Keys go into .env (mode 0600) beside the file; a value ${NAME} or file:PATH is kept as it is. Writes stay off.
 
     \b
-        ordersync init --shop asia=shopline --set asia.handle=teaandco --set 'asia.token=${ASIA_TOKEN}'
+        ordersync init --shop asia=shopline --set asia.handle=teaandco \\
+                       --set 'asia.token=${ASIA_TOKEN}'
     """
     from ordersync.config import config_path
 
@@ -287,7 +289,8 @@ def _write(path: Path, text: str, mode: int) -> None:
             file.write(text)
         unfinished.replace(path)
     except OSError as lost:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise UsageError(
             f"{path} cannot be written ({lost.strerror})", next_step="choose another folder"
         ) from lost

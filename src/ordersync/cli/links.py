@@ -45,6 +45,8 @@ def list_links(
     json: JsonOption = False,
 ) -> None:
     """Every link, oldest first. --json: {"links": [{link, origin, rule, made_at, settled, members}]}."""
+    if shop is not None:
+        run.known_shop(shop)
     found = [link for link in run.store.links() if shop is None or any(ref.shop == shop for ref in link.members)]
     dirty = {one.link.link_id for one in run.store.dirty_links()}
     held = {stored.hold.link_id for stored in run.store.holds()}
@@ -115,6 +117,14 @@ def _text_of(file: Path) -> str:
         ) from None
     if not text.strip():
         raise UsageError(f"{file} is empty", code="empty_csv", next_step="see: ordersync links import --help")
+    header = text.lstrip().splitlines()[0]
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in header and "," not in header:
+            raise UsageError(
+                f"{file}: line 1: its columns are separated by {name}",
+                code="not_commas",
+                next_step="save it as CSV with commas (or replace them in a text editor)",
+            )
     return text
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
 # The order of these lines is the order of the commands in --help.
 from ordersync.cli import demo as demo  # isort: skip
 from ordersync.cli import sandbox as sandbox  # isort: skip
@@ -19,9 +23,17 @@ from ordersync.cli import holds as holds  # isort: skip
 from ordersync.cli import map_file as map_file  # isort: skip
 from ordersync.cli import connectors as connectors  # isort: skip
 from ordersync.cli.app import app
+from ordersync.cli.printing import replace_what_cannot_be_shown
+from ordersync.cli.run import stop_on_sigterm
 
 
 def main() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: `>&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # open as long as the process lives
+    replace_what_cannot_be_shown(sys.stdout)
+    replace_what_cannot_be_shown(sys.stderr)
+    signal.signal(signal.SIGTERM, stop_on_sigterm)
     app(prog_name="ordersync")
 
 

@@ -9,7 +9,7 @@ import typer
 
 from ordersync.cli.app import app
 from ordersync.cli.printing import count, plain, say, say_json, wrapped
-from ordersync.cli.run import BuyerOption, JsonOption, Run, command, show_error
+from ordersync.cli.run import BuyerOption, JsonOption, Run, command, error_json, show_error
 from ordersync.errors import MappingError, UsageError
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def map_file(
     results = [_mapped(mapping, one, profile) for one in found]
     if json:
         shown = [
-            {"error": result.fields()}
+            {"error": error_json(result)}
             if isinstance(result, MappingError)
             else {"order": order_json(result[0], buyer=buyer), "unmapped": result[1]}
             for result in results
         ]
-        say_json(shown if _is_list(payload, found) else shown[0])
+        say_json(shown if _is_list(payload, found) else shown[0], buyer=buyer)
     else:
         say(f"read as {mapping.platform} {mapping.api_version} ({mapping.file}): {count(len(results), 'order')}")
         for result in results:

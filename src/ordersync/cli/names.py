@@ -30,8 +30,10 @@ class Names:
         return self._known[ref]
 
     def within(self, text: str) -> str:
-        """The same sentence with every order in it named as a person would."""
-        return self._pattern.sub(self._replaced, plain(text))
+        """The same sentence with every order in it named as a person would, and no e-mail address."""
+        from ordersync.log import hide_emails
+
+        return self._pattern.sub(self._replaced, hide_emails(plain(text)))
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from ordersync.cli.printing import cells, plain, say, wrapped
+from ordersync.cli.printing import cells, plain, say, without_addresses, wrapped
 from ordersync.log import hide_emails
 from ordersync.model import Money, Order
 
@@ -25,7 +25,7 @@ def order_json(order: Order, *, buyer: bool) -> dict[str, Any]:
         "payment_status": order.payment_status.value,
         "fulfillment_status": order.fulfillment_status.value,
     }
-    hidden: dict[str, Any] = found if buyer else _without_addresses(found)
+    hidden: dict[str, Any] = found if buyer else without_addresses(found)
     return hidden
 
 
@@ -129,14 +129,3 @@ def _when(moment: datetime | None) -> str:
 def _text(value: str | None, buyer: bool) -> str:
     shown = plain(value or "")
     return shown if buyer else hide_emails(shown)
-
-
-def _without_addresses(value: Any) -> Any:
-    """The same JSON value, e-mail addresses inside any of its texts hidden."""
-    if isinstance(value, str):
-        return hide_emails(value)
-    if isinstance(value, list):
-        return [_without_addresses(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _without_addresses(item) for key, item in value.items()}
-    return value

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json as json_text
 import os
-import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from ordersync.cli.app import orders
-from ordersync.cli.printing import age, count, plain, say, say_json, say_table, warn
+from ordersync.cli.printing import age, count, say, say_json, say_table, stdout_for_json, warn
 from ordersync.cli.run import BuyerOption, JsonOption, Run, command
 from ordersync.errors import UsageError
 
@@ -32,7 +32,10 @@ def list_orders(
     json: JsonOption = False,
     buyer: BuyerOption = False,
 ) -> None:
-    """Stored orders, sorted by shop and id. --json: {"orders": [the canonical order and what derives from it]}."""
+    """Stored orders, sorted by shop and id.
+
+    --json: {"orders": [the canonical order and what derives from it], "more": true when there are more}.
+    """
     from ordersync.cli.order_view import order_json
 
     found: list[StoredOrder] = []
@@ -43,7 +46,7 @@ def list_orders(
             break
         found.append(stored)
     if json:
-        say_json({"orders": [order_json(one.order, buyer=buyer) for one in found], "more": more})
+        say_json({"orders": [order_json(one.order, buyer=buyer) for one in found], "more": more}, buyer=buyer)
         return
     linked = {ref: link.link_id for link in run.store.links() for ref in link.members}
     head = ["ORDER", "STATUS", "PAYMENT", "FULFILLMENT", "TOTAL", "REFUNDED", "LINK"]
@@ -71,7 +74,7 @@ def show(
 
     order = _fresh(run, ref) if fresh else _known(run, ref)
     if json:
-        say_json({"order": order_json(order, buyer=buyer)})
+        say_json({"order": order_json(order, buyer=buyer)}, buyer=buyer)
         return
     say_order(order, buyer=buyer)
     link = run.store.link_of(order.ref)
@@ -105,7 +108,7 @@ def lookup(
     raw = cast(CanLookup, asked.connector).lookup(number.strip().removeprefix("#"), email.strip())
     order = asked.normalise(raw).order
     if json:
-        say_json({"order": order_json(order, buyer=buyer)})
+        say_json({"order": order_json(order, buyer=buyer)}, buyer=buyer)
         return
     say_order(order, buyer=buyer)
 
@@ -123,11 +126,14 @@ def export(
     """
     lines = (_line(one.order, buyer=buyer) for one in _stored(run, shop))
     if out is None:
+        stdout = stdout_for_json()
         for line in lines:
-            sys.stdout.write(line)
+            stdout.write(line)
         return
     written = 0
-    unfinished = out.with_name(f".{out.name}.part")
+    # A device or a pipe is written to, a file is replaced as a whole.
+    device = out.exists() and not out.is_file()
+    unfinished = out if device else out.with_name(f".{out.name}.part")
     try:
         with os.fdopen(
             os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
@@ -135,9 +141,12 @@ def export(
             for line in lines:
                 file.write(line)
                 written += 1
-        unfinished.replace(out)
+        if not device:
+            unfinished.replace(out)
     except OSError as lost:
-        unfinished.unlink(missing_ok=True)
+        if not device:
+            with suppress(OSError):
+                unfinished.unlink()
         raise UsageError(f"{out} cannot be written ({lost.strerror})", next_step="choose another --out") from lost
     warn(f"{count(written, 'order')} written to {out}")
 
@@ -149,9 +158,8 @@ def _line(order: Order, *, buyer: bool) -> str:
 
 
 def _stored(run: Run, shop: str | None) -> Iterator[StoredOrder]:
-    if shop is not None and shop not in run.config.settings.shops:
-        known = ", ".join(run.config.settings.shops)
-        raise UsageError(f"there is no shop {plain(shop)!r}", next_step=f"shops are {known}")
+    if shop is not None:
+        run.known_shop(shop)
     return run.store.orders(shop)
 
 

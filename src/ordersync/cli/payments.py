@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ordersync.cli.app import payments
-from ordersync.cli.printing import say, say_table
+from ordersync.cli.printing import say, say_table, stdout_for_json, without_addresses
 from ordersync.cli.run import JsonOption, Run, command
 from ordersync.errors import UsageError
 
@@ -20,6 +20,7 @@ HIDDEN_KEYS = frozenset(
         "payment_session",
         "payment_sessions",
         "customer",
+        "customer_id",
         "email",
         "shipping_address",
         "billing_address",
@@ -125,7 +126,7 @@ def _sum(row: dict[str, Any], records: str, stated: str) -> object:
 
 
 def _shown(value: Any) -> Any:
-    """The answer without what payment providers keep."""
+    """The answer without what payment providers keep and without who the buyer is."""
     if isinstance(value, dict):
         return {key: _shown(item) for key, item in value.items() if key not in HIDDEN_KEYS}
     if isinstance(value, list):
@@ -139,4 +140,5 @@ def _say_exact(value: Any) -> None:
 
     from ordersync.mapping import encode
 
-    say(msgspec.json.format(encode(value), indent=2).decode())
+    text: str = msgspec.json.format(encode(without_addresses(value)), indent=2).decode()
+    print(text, file=stdout_for_json())

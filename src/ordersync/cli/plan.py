@@ -36,8 +36,9 @@ def plan(
 
     Reads the store only; writes to no platform.
 
-    --json: {"writes_on", "made_at", "writes": [{link, kind, target, amount, pays_buyer, because, key}],
-    "holds": [{link, code, message, money}], "waits": […], "skipped": […], "new_holds": [numbers]}.
+    --json: {"writes_on", "made_at", "links", "looked", "writes": [{link, kind, target, amount, purse, pays_buyer,
+    because, token, key}], "holds": [{link, code, message, money}], "waits": [{code, link_id, target, fact_id,
+    message, until}], "skipped": [{link, why}], "new_holds": [numbers]}.
     """
     from ordersync.engine.look import make_plan
     from ordersync.engine.planfile import save_plan
@@ -69,7 +70,7 @@ def plan(
 @command(app, "apply")
 def apply(
     run: Run,
-    file: Annotated[Path | None, typer.Argument(metavar="[F]", help="A saved plan; only its valid parts.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="F", help="A saved plan; only its valid parts.")] = None,
     json: JsonOption = False,
 ) -> int:
     """Make the writes that are due, each once, and read them back.
@@ -77,7 +78,9 @@ def apply(
     Every link is read anew and decided again before anything is written there.
 
     Needs `writes: true`. With a saved plan only what is still exactly as planned is written, and the rest is named.
-    --json: {"writes": [{state, said, kind, target, amount, …}], "left": [{link, why}], "stale": […], "new_holds"}.
+
+    --json: {"writes": [{state, said, kind, target, amount, pays_buyer, token, hold}], "left": [{link, why}],
+    "stale": [as planned], "new_holds": [numbers], "agree": [links]}.
     """
     from ordersync.engine.apply import Applier, require_writes
     from ordersync.engine.planfile import load_plan
@@ -104,15 +107,34 @@ def apply(
     for link_id, why in report.left:
         say(f"left      {link_id}: {run.names.within(why)}")
     for action in report.stale:
-        say(f"stale     {action.kind} {run.names.of(action.target)}: no longer as it was planned; not written")
-    agree = sum(1 for decision in report.decisions if decision.agrees)
-    say(
-        f"{count(len(report.done), 'write')} confirmed by reading back, "
-        f"{len(report.results) - len(report.done)} not; {count(agree, 'link')} of {len(report.decisions)} agree"
-    )
+        for line in wrapped(_why_stale(run, action), f"stale     {action.kind} {run.names.of(action.target)}: "):
+            say(line)
+    _say_outcome(run, report)
     if report.new_holds:
         say(f"New holds: {', '.join(report.new_holds)}. Look: ordersync holds show {report.new_holds[0]}")
     return code
+
+
+def _why_stale(run: Run, action: Action) -> str:
+    from ordersync.model import ActionState
+
+    record = run.store.action(action.key)
+    if record is not None and record.state in (ActionState.SEEN, ActionState.RECEIPTED):
+        return "written already, by an earlier apply; not written again"
+    return "no longer as it was planned; not written"
+
+
+def _say_outcome(run: Run, report: ApplyReport) -> None:
+    links = run.store.links()
+    away = {decision.link_id for decision in report.decisions if not decision.agrees}
+    away |= {link_id for link_id, _ in report.left}
+    agree = f"{len(links) - len(away)} of {count(len(links), 'link')} agree"
+    if not report.results:
+        say(f"Nothing was written: {'nothing else' if report.left else 'nothing'} is due. {agree}.")
+        return
+    unsure = len(report.results) - len(report.done)
+    not_done = f", {unsure} not" if unsure else ""
+    say(f"{count(len(report.done), 'write')} confirmed by reading back{not_done}; {agree}.")
 
 
 def _apply_code(report: ApplyReport) -> int:
@@ -142,7 +164,7 @@ def _say_action(run: Run, number: int, action: Action) -> None:
 
 def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
     holds = [hold for decision in made.decisions for hold in decision.holds]
-    waits = [wait for decision in made.decisions for wait in decision.waits]
+    waits = _wait_lines(run, made)
     skipped = [(d.link_id, why) for d in made.decisions for why in d.skipped]
     numbers = {stored.hold.key: stored.number for stored in run.store.holds()}
     for hold in holds:
@@ -150,19 +172,40 @@ def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
         for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
             say(line)
     if everything:
-        for wait in waits:
-            until = f" (until {wait.until:%Y-%m-%d %H:%M} UTC)" if wait.until else ""
-            for line in wrapped(run.names.within(wait.message) + until, f"waits {wait.link_id}: "):
+        for link_id, why in waits:
+            for line in wrapped(why, f"waits {link_id}: "):
                 say(line)
-        for link_id, why in skipped:
+        for link_id, why in [*skipped, *_skipped_where_settled(run, made)]:
             for line in wrapped(run.names.within(why), f"skipped {link_id}: "):
                 say(line)
     more = "" if everything or not (waits or skipped) else " (--all)"
     agree = sum(1 for decision in made.decisions if decision.agrees)
-    say(
-        f"Looked at {made.looked} of {count(made.links, 'link')}: {agree} agree. "
-        f"Held {len(holds)}, waiting {len(waits)}, skipped {len(skipped)}{more}"
-    )
+    settled = made.links - made.looked
+    looked = f"{count(made.links, 'link')}: {agree + settled} agree"
+    if settled and made.looked:
+        looked += f" ({settled} of them unchanged since they did)"
+    for line in wrapped(f"{looked}. Held {len(holds)}, waiting {len(waits)}, skipped {len(skipped)}{more}"):
+        say(line)
+
+
+def _skipped_where_settled(run: Run, made: Plan) -> list[tuple[str, str]]:
+    """What stays local on links that agree and did not change: the plan does not look at them again."""
+    from ordersync.engine.look import decide_link
+
+    looked = {decision.link_id for decision in made.decisions}
+    policy, shops = run.config.settings.to_policy(), run.shops()
+    settled = [link for link in run.store.links() if link.link_id not in looked]
+    decisions = [decide_link(run.store, shops, link, policy, made.made_at) for link in settled]
+    return [(decision.link_id, why) for decision in decisions for why in decision.skipped]
+
+
+def _wait_lines(run: Run, made: Plan) -> list[tuple[str, str]]:
+    """(link, why) of every wait, each once: several writes may wait for the same thing."""
+    lines: dict[tuple[str, str], None] = {}
+    for wait in (wait for decision in made.decisions for wait in decision.waits):
+        until = f" (until {wait.until:%Y-%m-%d %H:%M} UTC)" if wait.until else ""
+        lines[wait.link_id, run.names.within(wait.message) + until] = None
+    return list(lines)
 
 
 def _say_limits(run: Run, actions: list[Action]) -> None:
@@ -192,12 +235,20 @@ def _sums(amounts: Iterable[Money]) -> dict[str, int]:
 
 
 def last_read(run: Run, shop: str) -> datetime | None:
-    """When the newest pass over one of the shop's feeds began: everything older than that was seen."""
-    from ordersync.connector import load
+    """When the shop was last read whole, by the feed that is furthest behind: what is older was seen.
 
-    kind = load(run.config.settings.shops[shop].connector)
-    positions = (run.store.position(shop, feed.name) for feed in kind.feeds)
-    return max((p.started_at for p in positions if p is not None), default=None)
+    None until every feed was read to its end once. A pass that did not reach its end does not count.
+    """
+    oldest: datetime | None = None
+    for feed in run.shop(shop).connector.feeds:
+        position = run.store.position(shop, feed.name)
+        if position is None:
+            return None
+        seen = position.started_at if position.cursor is None else position.watermark
+        if seen is None:
+            return None
+        oldest = seen if oldest is None else min(oldest, seen)
+    return oldest
 
 
 def _freshness(run: Run) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 WIDTH = 80
 NARROWEST = 6
@@ -24,9 +25,36 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def say_json(value: Any) -> None:
-    """One JSON document on stdout, keys in the order given."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+def replace_what_cannot_be_shown(stream: object) -> None:
+    """On a terminal that is not UTF-8 a character it lacks becomes `?`, rather than the end of the command."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def stdout_for_json() -> TextIO:
+    """stdout in UTF-8 whatever the terminal is: that is what JSON is, and what another program reads."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="strict")
+    return sys.stdout
+
+
+def say_json(value: Any, *, buyer: bool = False) -> None:
+    """One JSON document on stdout, keys in the order given; e-mail addresses hidden unless `buyer`."""
+    shown = value if buyer else without_addresses(value)
+    print(json.dumps(shown, ensure_ascii=False, indent=2), file=stdout_for_json())
+
+
+def without_addresses(value: Any) -> Any:
+    """The same JSON value, e-mail addresses inside any of its texts hidden."""
+    from ordersync.log import hide_emails
+
+    if isinstance(value, str):
+        return hide_emails(value)
+    if isinstance(value, list):
+        return [without_addresses(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_addresses(item) for key, item in value.items()}
+    return value
 
 
 def plain(text: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ordersync.cli.names import Names
-from ordersync.cli.printing import wrapped
+from ordersync.cli.printing import plain, wrapped
 from ordersync.errors import (
     Held,
     MappingError,
@@ -29,13 +30,15 @@ from ordersync.errors import (
 )
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from ordersync.config import Config
     from ordersync.engine.shops import Shop
     from ordersync.model import OrderRef
     from ordersync.store import Store
 
-STOPPED, PIPE_CLOSED = 130, 141
-"""What a shell gives a program ended by Ctrl-C and by a closed pipe."""
+STOPPED, TERMINATED, PIPE_CLOSED = 130, 143, 141
+"""What a shell gives a program ended by Ctrl-C, by SIGTERM and by a closed pipe."""
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -46,6 +49,16 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Log everything; show
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 BuyerOption = Annotated[bool, typer.Option("--buyer", help="Also show the buyer's data.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+class _Sigterm:
+    came = False
+
+
+def stop_on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+    """End like Ctrl-C does: what is claimed is released, and an unfinished write is marked in doubt at once."""
+    _Sigterm.came = True
+    raise KeyboardInterrupt
 
 
 class Run:
@@ -81,13 +94,19 @@ class Run:
     def shop(self, name: str) -> Shop:
         """One shop by name; UsageError lists the names there are."""
         if name not in self._shops:
-            if name not in self.config.settings.shops:
-                known = ", ".join(self.config.settings.shops)
-                raise UsageError(f"there is no shop {name!r}", next_step=f"shops are {known}")
+            self.known_shop(name)
             from ordersync.bootstrap import build_shop
 
             self._shops[name] = build_shop(self.config, name)
         return self._shops[name]
+
+    def known_shop(self, name: str) -> None:
+        """UsageError when the configuration has no shop of that name; it lists those it has."""
+        if name not in self.config.settings.shops:
+            known = ", ".join(self.config.settings.shops)
+            raise UsageError(
+                f"there is no shop {plain(name)!r}", code="unknown_shop", next_step=f"shops are {known}"
+            )
 
     def shops(self, only: Iterable[str] | None = None) -> dict[str, Shop]:
         """Every shop of the configuration, or those named."""
@@ -121,9 +140,7 @@ class Run:
         wanted = wanted.strip().removeprefix("#")
         if not colon or not wanted:
             raise UsageError(f"{text!r} does not name an order", next_step="write it as shop:number or shop:id")
-        if shop not in self.config.settings.shops:
-            known = ", ".join(self.config.settings.shops)
-            raise UsageError(f"there is no shop {shop!r}", next_step=f"shops are {known}")
+        self.known_shop(shop)
         return shop, wanted
 
     @cached_property
@@ -186,7 +203,7 @@ def _guarded(body: Callable[[], int | None], run: Run) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped; what was finished is stored, the same command goes on", file=sys.stderr)
-        return STOPPED
+        return TERMINATED if _Sigterm.came else STOPPED
     except BrokenPipeError:
         # Python flushes stdout once more at exit; without a reader that would print a complaint.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -199,6 +216,7 @@ def _guarded(body: Callable[[], int | None], run: Run) -> int:
         where = f"{lost.filename}: " if lost.filename else ""
         print(f"error: {where}{lost.strerror or type(lost).__name__}", file=sys.stderr)
         print("  next: correct the path, its permissions or the free space, then run it again", file=sys.stderr)
+        print("  (file_error)", file=sys.stderr)
         return 2
     except Exception as bug:  # noqa: BLE001  # the last line of defence: no traceback reaches a person unasked
         if run.debug:
@@ -214,13 +232,29 @@ def show_error(error: OrdersyncError, run: Run | None = None) -> None:
     loaded = run.__dict__.get("config") if run else None
     redact = Redactor(loaded.secrets if loaded else frozenset())
     about = ":".join(part for part in (error.shop, error.order) if part)
-    said = error.message if (error.shop or "") in error.message else f"{about}: {error.message}"
+    said = error.message if _names(error.message, error.shop) else f"{about}: {error.message}"
     for number, line in enumerate(redact.text(said).splitlines() or [""]):
-        print("\n".join(wrapped(line, "error: " if number == 0 else "  ")), file=sys.stderr)
+        indent = " " * (2 + len(line) - len(line.lstrip()))
+        lines = wrapped(line.strip(), "error: " if number == 0 else indent)
+        print("\n".join(lines), file=sys.stderr)
     step = error.next_step or _next_step(error)
     print("\n".join(wrapped(redact.text(step), "  next: ")), file=sys.stderr)
     request = f", request {error.request_id}" if error.request_id else ""
     print(f"  ({error.code}{request})", file=sys.stderr)
+
+
+def _names(message: str, shop: str | None) -> bool:
+    """Whether a message says which shop it is about: `asia refused`, `shop asia`; `a web page` is not about web."""
+    return shop is None or re.search(rf"(^|: |\b(shop|of|from) ){re.escape(shop)}\b", message) is not None
+
+
+def error_json(error: OrdersyncError, run: Run | None = None) -> dict[str, str]:
+    """An error's fields for --json, with secrets and e-mail addresses hidden as on stderr."""
+    from ordersync.log import Redactor
+
+    loaded = run.__dict__.get("config") if run else None
+    redact = Redactor(loaded.secrets if loaded else frozenset())
+    return {key: redact.text(value) for key, value in error.fields().items()}
 
 
 def _next_step(error: OrdersyncError) -> str:
@@ -230,9 +264,13 @@ def _next_step(error: OrdersyncError) -> str:
         return "check the number or id: ordersync orders list"
     if isinstance(error, Transient):
         return "wait a little, then run the same command again"
+    if isinstance(error, Refused) and about is None:
+        return "run the same command again later; if it stays, ordersync check tests the shop"
     if isinstance(error, Refused | OutcomeUnknown | MappingError | Held):
         look = f"look at the order: ordersync orders show {about} --fresh; " if about else ""
         return f"{look}what waits for you: ordersync holds list"
+    if isinstance(error, UsageError):
+        return "correct the command; --help behind it shows what it takes"
     return "ordersync check   tests the configuration, the store and every shop"
 
 

@@ -9,6 +9,14 @@ from ordersync.cli.plan import last_read
 from ordersync.cli.printing import age, count, say, say_json, say_table
 from ordersync.cli.run import JsonOption, Run, command
 
+OPEN_STATES = {
+    "intended": "about to be sent",
+    "sending": "being sent; if its command was ended, ordersync apply looks whether it happened",
+    "doubt": "in doubt, not sent again",
+    "receipted": "accepted, not read back yet",
+}
+"""The journal's words, as a person would say them."""
+
 
 @command(app, "status")
 def status(run: Run, json: JsonOption = False) -> int:
@@ -34,7 +42,9 @@ def status(run: Run, json: JsonOption = False) -> int:
     )
     say(f"{count(facts['links'], 'link')}, {facts['unsettled_links']} of them not settled (ordersync plan)")
     for write in facts["open_writes"]:
-        say(f"{write['kind']} {run.names.within(write['target'])} is {write['state']}")
+        say(
+            f"{write['kind']} {run.names.within(write['target'])}: {OPEN_STATES.get(write['state'], write['state'])}"
+        )
     opened = facts["holds"]["open"]
     if opened:
         reasons = ", ".join(f"{code} {number}" for code, number in facts["holds"]["by_code"].items())

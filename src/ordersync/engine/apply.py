@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -12,8 +11,16 @@ from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shops
-from ordersync.engine.writes import Clock, Writer, WriteResult, settle, utc_now
-from ordersync.errors import ConfigError, MappingError, NotFound, OrdersyncError, Transient, Unauthorized
+from ordersync.engine.writes import Clock, Writer, WriteResult, doubt_hold, settle, utc_now
+from ordersync.errors import (
+    ConfigError,
+    MappingError,
+    NotFound,
+    OrdersyncError,
+    Refused,
+    Transient,
+    Unauthorized,
+)
 from ordersync.model import Action, ActionState, Decision, Hold, Link, hold_key
 from ordersync.reconcile import Limits, Policy
 from ordersync.store import Store
@@ -35,6 +42,8 @@ class ApplyReport:
     """Actions of a saved plan that were no longer due as saved; nothing was written for them."""
     paused: dict[str, str] = field(default_factory=dict)
     """Shops that refused the credentials: their links are left."""
+    read: set[str] = field(default_factory=set)
+    """Shops that answered a fresh look."""
 
     @property
     def done(self) -> list[WriteResult]:
@@ -60,6 +69,7 @@ class Applier:
         report = ApplyReport()
         started_at = self.clock()
         writer = Writer(self.store, self.sent_log, self.limits, started_at, self.clock)
+        self._settle_unlinked(report)
         plan = make_plan(self.store, self.shops, self.policy, started_at)
         report.new_holds += plan.new_holds
         wanted = None if saved is None else {action.key: action for action in saved}
@@ -75,9 +85,27 @@ class Applier:
                 report.decisions.append(decision)
                 continue
             self._link(link, writer, wanted, met, report)
+        for shop in report.read - set(report.paused):
+            # One that may read but not write is paused anew, under the same hold, at its next write.
+            self.store.close_hold(hold_key("unauthorized", f"shop:{shop}"), self.clock(), "the shop takes the key")
         if wanted is not None:
-            report.stale = [action for key, action in sorted(wanted.items()) if key not in met]
+            left = {link_id for link_id, _ in report.left}
+            report.stale = [
+                action for key, action in sorted(wanted.items()) if key not in met and action.link_id not in left
+            ]
         return report
+
+    def _settle_unlinked(self, report: ApplyReport) -> None:
+        """Typed writes on orders without a link: nobody else looks whether they happened."""
+        for record in self.store.actions(open_only=True):
+            target = record.action.target
+            shop = self.shops.get(target.shop)
+            if shop is None or self.store.link_of(target) is not None:
+                continue
+            if settle(self.store, shop, record, self.clock).state is ActionState.DOUBT:
+                now_known = self.store.action(record.action.key) or record
+                number, is_new = self.store.open_hold(doubt_hold(now_known), self.clock())
+                report.new_holds += [number] if is_new else []
 
     def _link(
         self,
@@ -100,7 +128,7 @@ class Applier:
             report.paused[refused.shop or "?"] = refused.message
             report.left.append((link.link_id, refused.message))
             report.new_holds += self._hold_shop(refused)
-        except (Transient, NotFound) as failed:
+        except (Transient, NotFound, Refused, MappingError) as failed:
             report.left.append((link.link_id, str(failed)))
         finally:
             self.store.release(self.owner)
@@ -116,6 +144,9 @@ class Applier:
         tried: set[str] = set()
         decision: Decision | None = None
         for _ in range(ROUNDS):
+            if not self.store.claim(link.members, self.owner, self.clock(), CLAIM_FOR):
+                report.left.append((link.link_id, "another ordersync process took it over"))
+                return
             decision = self._fresh_decision(link, report)
             due = [
                 action
@@ -130,9 +161,6 @@ class Applier:
             report.results.append(result)
             if self.on_result is not None:
                 self.on_result(result)
-            if result.state is ActionState.SEEN:
-                shop_hold = hold_key("unauthorized", f"shop:{action.target.shop}")
-                self.store.close_hold(shop_hold, self.clock(), "the shop took a write again")
             if result.state is ActionState.EXPIRED and result.hold is None:
                 # Proven not done: the next run may try under a new key, this one leaves the link alone.
                 report.left.append((link.link_id, result.said))
@@ -148,8 +176,13 @@ class Applier:
             shop = self.shops.get(ref.shop)
             if shop is None:
                 continue
-            with contextlib.suppress(MappingError):
+            try:
                 observe(self.store, shop, ref.order_id)
+                report.read.add(ref.shop)
+            except MappingError:
+                # Parked, it blocks its link; what could not even be parked must not be decided on an old copy.
+                if not self.store.parked(ref):
+                    raise
             for record in self.store.actions(target=ref, open_only=True):
                 settle(self.store, shop, record, self.clock)
         plan = make_plan(self.store, self.shops, self.policy, self.clock(), only=[link.link_id])

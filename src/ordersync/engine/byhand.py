@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import os
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
+from ordersync.engine.apply import CLAIM_FOR
 from ordersync.engine.look import member_of
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
@@ -44,6 +47,7 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Prepared:
     action: Action
+    wish: Wish
     warnings: tuple[str, ...]
     """What the person should know before saying yes."""
 
@@ -79,11 +83,12 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
     if member.order is None or member.problem:
         raise Refused(f"{ref} cannot be written to: {member.problem}", code="unreadable")
     payment_id, purse = _purse(member, wish)
+    amount, captured_after = _capture(member, wish, payment_id)
     if wish.kind is ActionKind.REFUND:
         _check_refund(store, member, wish)
     warnings = tuple(_warnings(store, member, wish, purse))
     there = member.refunded_minor + member.pending_minor
-    who = getpass.getuser()
+    who = _who()
     already = f"{there}/{member.captured_minor}/{member.order.is_cancelled}/{member.order.archived}"
     tries = sum(1 for a in store.actions(target=ref) if a.action.fact_id is None and not a.state.is_open)
     key = stable_hash("by hand", str(ref), wish.kind.value, str(wish.amount), already, str(tries))[:40]
@@ -92,26 +97,85 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
         kind=wish.kind,
         target=ref,
         token=token_of(stable_hash("by hand", key)),
-        amount=wish.amount,
+        amount=amount,
         payment_id=payment_id,
         purse=purse,
         reason=wish.reason,
         restock=wish.restock,
         notify_buyer=wish.notify_buyer,
         processed_at=wish.processed_at,
+        captured_after=captured_after,
         because=f"typed by {who}",
         digest=money_digest([member], wish.kind.value, str(wish.amount)),
         by=who,
     )
-    return Prepared(action, warnings)
+    return Prepared(action, wish, warnings)
 
 
 def perform(
     store: Store, shops: Shops, prepared: Prepared, sent_log: SentLog, limits: Limits | None = None
 ) -> WriteResult:
-    """Send it: intent, one call, receipt, read-back."""
-    writer = Writer(store, sent_log, limits, utc_now())
-    return writer.write(shops[prepared.action.target.shop], prepared.action)
+    """Claim the order, look once more, and send it: intent, one call, receipt, read-back.
+
+    Errors: Held when another process works on the order, or when its money changed since it was prepared (apply may
+    have made the same refund while a person read the question).
+    """
+    ref = prepared.action.target
+    link = store.link_of(ref)
+    owner = secrets.token_hex(8)
+    if not store.claim(link.members if link else (ref,), owner, utc_now(), CLAIM_FOR):
+        raise Held(
+            f"another ordersync process is working on {ref}; nothing was sent",
+            code="claimed",
+            shop=ref.shop,
+            order=ref.order_id,
+            next_step="run the same command again in a minute",
+        )
+    try:
+        now_seen = prepare(store, shops, ref, prepared.wish).action
+        if (now_seen.key, now_seen.digest) != (prepared.action.key, prepared.action.digest):
+            raise Held(
+                f"{ref} changed since you were asked; nothing was sent",
+                code="changed_since",
+                shop=ref.shop,
+                order=ref.order_id,
+                next_step=f"look: ordersync orders show {ref}; then type the command again if it is still wanted",
+            )
+        writer = Writer(store, sent_log, limits, utc_now())
+        return writer.write(shops[ref.shop], prepared.action)
+    finally:
+        store.release(owner)
+
+
+def _capture(member: Member, wish: Wish, payment_id: str | None) -> tuple[Money | None, Money | None]:
+    """The amount to send and what the payment must show afterwards. Without an amount typed: all that is left.
+
+    Errors: Refused when nothing is left to capture, or more is typed than is left.
+    """
+    if wish.kind is not ActionKind.CAPTURE:
+        return wish.amount, None
+    payment = next(p for p in (member.order.payments if member.order else None) or () if p.id == payment_id)
+    left = payment.amount - payment.captured
+    if left.amount_minor <= 0:
+        raise Refused(f"payment {payment.id} of {member.ref} is captured in full already", code="already_captured")
+    if wish.amount is not None and wish.amount.currency != left.currency:
+        raise UsageError(f"{member.ref} is in {left.currency}, not {wish.amount.currency}", code="wrong_currency")
+    if wish.amount is not None and left < wish.amount:
+        raise Refused(
+            f"payment {payment.id} of {member.ref} has {left} left to capture",
+            code="exceeds_authorized",
+            next_step=f'--amount "{left}" captures the rest',
+        )
+    # Some platforms capture only the whole; they are asked for an amount only where part is captured already.
+    sent = wish.amount or (left if payment.captured else None)
+    return sent, payment.captured + (wish.amount or left)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):  # a container may run under an id that has no name
+        return f"uid {os.getuid()}"
 
 
 def _purse(member: Member, wish: Wish) -> tuple[str | None, Purse | None]:
@@ -176,7 +240,8 @@ def _warnings(store: Store, member: Member, wish: Wish, purse: Purse | None) -> 
     if wish.kind is ActionKind.CANCEL and left > 0 and member.semantics.cancel_refunds != "none":
         rest = Money(amount_minor=left, currency=currency)
         sure = "refunds" if member.semantics.cancel_refunds == "all" else "may refund"
-        said.append(f"TO BUYER: cancelling here {sure} what is left, {rest}")
+        where = "TO BUYER" if member.holds_gateway_money else "books"
+        said.append(f"{where}: cancelling here {sure} what is left, {rest}")
     link = store.link_of(member.ref)
     if link is not None and wish.kind in (ActionKind.REFUND, ActionKind.CANCEL):
         others = ", ".join(str(ref) for ref in link.members if ref != member.ref)

@@ -106,7 +106,7 @@ def _resolved(
                 members.append(refs[0])
             elif name:
                 what = f"{len(refs)} orders" if refs else "no order"
-                wrong = (f"{what} of {shop} called {name!r}", BAD_FILE)
+                wrong = (f"{what} of {shop} called {name[:40]!r}", BAD_FILE)
         if wrong is None and len(members) < 2:
             wrong = ("a link needs orders of two shops", BAD_FILE)
         if wrong is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,21 +40,28 @@ def make_plan(
     store.decided_under(_rules_digest(shops, policy))
     wanted = None if only is None else set(only)
     plan = Plan(made_at=now, links=len(store.links()))
-    on_actions = [h.hold for h in store.holds() if h.hold.subject.startswith("action:")]
+    open_holds = [stored.hold for stored in store.holds()]
+    on_actions = [hold for hold in open_holds if hold.subject.startswith("action:")]
+    vanished = frozenset(h.target for h in open_holds if h.code == "order_vanished" and h.target is not None)
     for dirty in store.dirty_links():
         if wanted is not None and dirty.link.link_id not in wanted:
             continue
-        decision = decide_link(store, shops, dirty.link, policy, now)
-        plan.new_holds += store.save_decision(decision, now)
+        decision = decide_link(store, shops, dirty.link, policy, now, vanished)
+        plan.new_holds += store.save_decision(decision, now, version=dirty.version)
         plan.looked += 1
         due = {f"action:{action.key}" for action in decision.actions}
         for hold in on_actions:
             if hold.link_id == decision.link_id and hold.subject not in due:
                 store.close_hold(hold.key, now, "the write it stopped is no longer due")
-        if decision.agrees:
+        if decision.agrees and not _unsettled(store, dirty.link):
             store.mark_clean(dirty.link.link_id, dirty.version)
         plan.decisions.append(decision)
     return plan
+
+
+def _unsettled(store: Store, link: Link) -> bool:
+    """A write not read back keeps its link in sight, also where the members agree already."""
+    return any(store.actions(target=ref, open_only=True) for ref in link.members)
 
 
 def _rules_digest(shops: Shops, policy: Policy) -> str:
@@ -65,13 +72,23 @@ def _rules_digest(shops: Shops, policy: Policy) -> str:
     return stable_hash(policy.model_dump_json(), *abilities)
 
 
-def decide_link(store: Store, shops: Shops, link: Link, policy: Policy, now: datetime) -> Decision:
-    """One link, from the stored observations of its members and everything ever sent to them."""
+def decide_link(
+    store: Store,
+    shops: Shops,
+    link: Link,
+    policy: Policy,
+    now: datetime,
+    vanished: Collection[OrderRef] = (),
+) -> Decision:
+    """One link, from the stored observations of its members and everything ever sent to them.
+
+    `vanished` are orders their platforms no longer have: what is stored of them decides nothing.
+    """
     journal = [record for ref in link.members for record in store.actions(target=ref)]
     return reconcile(
         link,
         store.ledger(link.link_id),
-        [member_of(store, shops, ref) for ref in link.members],
+        [member_of(store, shops, ref, gone=ref in vanished) for ref in link.members],
         journal,
         policy,
         now,
@@ -79,7 +96,7 @@ def decide_link(store: Store, shops: Shops, link: Link, policy: Policy, now: dat
     )
 
 
-def member_of(store: Store, shops: Shops, ref: OrderRef) -> Member:
+def member_of(store: Store, shops: Shops, ref: OrderRef, *, gone: bool = False) -> Member:
     """The newest stored observation of one order, or why there is none to decide on."""
     shop: Shop | None = shops.get(ref.shop)
     if shop is None:
@@ -91,6 +108,8 @@ def member_of(store: Store, shops: Shops, ref: OrderRef) -> Member:
         problem = f"its newest answer could not be understood ({parked.message})"
     elif stored is None:
         problem = "it was never read"
+    elif gone:
+        problem = "its platform says that it does not exist (any more)"
     elif stored.order.payments is None or stored.order.refunds is None or stored.order.fulfillments is None:
         problem = "its payments, refunds or fulfillments were not loaded"
     return Member(ref, stored.order if stored else None, shop.capabilities, shop.semantics, problem)

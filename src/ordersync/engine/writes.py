@@ -32,6 +32,7 @@ from ordersync.errors import (
     OrdersyncError,
     OutcomeUnknown,
     Refused,
+    StoreError,
     Transient,
     Unauthorized,
 )
@@ -42,10 +43,13 @@ from ordersync.model import (
     ActionState,
     Hold,
     Order,
+    OrderStatus,
     Progress,
     Purse,
+    hold_key,
 )
 from ordersync.reconcile import Limits, token_in
+from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.limits import action_hold_key, check_limits
 from ordersync.store import IntentHeld, Spent, Store
 
@@ -98,6 +102,7 @@ class Writer:
             return WriteResult(action, ActionState.EXPIRED, f"not sent: {held.message}")
         for code in ("limit", "order_change_open"):
             self.store.close_hold(action_hold_key(code, action), now, "it no longer stops the write")
+        self._log_send(action)
         sending_at = self.clock()
         if sending_at >= now + SEND_WITHIN or not self.store.advance(
             action.key, ActionState.INTENDED, ActionState.SENDING, sent_at=sending_at
@@ -110,13 +115,14 @@ class Writer:
 
     def _before(self, shop: Shop, action: Action) -> Hold | None:
         """What forbids the write before anything is stored."""
-        if action.key in self.sent_log and self.store.action(action.key) is None:
+        sends = self.sent_log.sends(action.key, action.target, action.token)
+        if any(self.store.action(key) is None for key in sends):
             return self._open(
                 action,
                 "in_doubt",
-                f"a {action.kind} with this very key was sent to {action.target} by an earlier life of this "
-                "database; whether it happened is not known",
-                (f"ordersync orders show {action.target} --fresh",),
+                f"this {action.kind} was sent to {action.target} by an earlier life of this database; whether it "
+                "happened is not known",
+                doubt_steps(action),
             )
         money = action.kind in (ActionKind.REFUND, ActionKind.CANCEL)
         if money and "blockers" in shop.capabilities and isinstance(shop.connector, CanListBlockers):
@@ -147,9 +153,18 @@ class Writer:
         self.store.open_hold(hold, self.clock())
         return hold
 
+    def _log_send(self, action: Action) -> None:
+        """The line outside the database comes before `sending`: a disk that is full then leaves no doubt behind."""
+        try:
+            self.sent_log.append(action.key, action.target, action.token)
+        except StoreError as failed:
+            self.store.advance(
+                action.key, ActionState.INTENDED, ActionState.EXPIRED, answer=f"never sent: {failed.message}"
+            )
+            raise
+
     def _send(self, shop: Shop, action: Action) -> WriteResult:
         expect = ActionState.SENDING
-        self.sent_log.append(action.key, action.target)
         try:
             receipt = call(shop, action)
         except (OutcomeUnknown, BrokenAnswer, MappingError) as unknown:
@@ -161,7 +176,9 @@ class Writer:
                     ActionState.SEEN,
                     f"{unknown.message}; looked again: it is there ({found.platform_ref})",
                 )
-            return WriteResult(action, found.state, f"{unknown.message}; looked again: not there, in doubt")
+            return WriteResult(
+                action, found.state, f"{unknown.message}; looked again: not there, in doubt", self._doubt(found)
+            )
         except Unauthorized as refused_key:
             self._store_answer(action.key, expect, ActionState.EXPIRED, answer=refused_key.message)
             raise
@@ -183,13 +200,23 @@ class Writer:
         said = "confirmed by reading back" if found.state is ActionState.SEEN else "accepted, not visible yet"
         return WriteResult(action, found.state, f"{answer}; {said}")
 
+    def _doubt(self, record: ActionRecord) -> Hold | None:
+        """An order without a link has no decision that would hold its doubt, so it is held here."""
+        if self.store.link_of(record.action.target) is not None:
+            return None
+        hold = doubt_hold(record)
+        self.store.open_hold(hold, self.clock())
+        return hold
+
     def _store_answer(
         self, key: str, expect: ActionState, to: ActionState, *, answer: str, platform_ref: str | None = None
     ) -> None:
-        """Another process may have taken a slow call for dead and stored a doubt: a receipt outranks that."""
+        """Another process may have taken a slow call for dead and stored a doubt: who made the call knows better."""
         at = self.clock()
-        for state in (expect, ActionState.DOUBT) if to is ActionState.RECEIPTED else (expect,):
+        for state in (expect, ActionState.DOUBT):
             if self.store.advance(key, state, to, answered_at=at, answer=answer, platform_ref=platform_ref):
+                if state is ActionState.DOUBT and to is not ActionState.DOUBT:
+                    self.store.close_hold(hold_key("in_doubt", f"action:{key}"), at, "its answer came after all")
                 return
 
     def _record(self, key: str) -> ActionRecord:
@@ -206,6 +233,22 @@ class Writer:
         return lambda spent: check_limits(action, spent.since(self.run_started_at), spent, limits)
 
 
+def doubt_hold(record: ActionRecord) -> Hold:
+    """The hold of a doubtful write on an order that is in no link; it closes when the write is seen."""
+    action = record.action
+    return Hold(
+        key=action_hold_key("in_doubt", action),
+        code="in_doubt",
+        subject=f"action:{action.key}",
+        message=doubt_message(action),
+        evidence=doubt_evidence(record),
+        next_steps=doubt_steps(action),
+        money=action.amount,
+        sticky=True,
+        target=action.target,
+    )
+
+
 def call(shop: Shop, action: Action) -> Receipt:
     """The one HTTP call of an action. Refused when the connector has no such call."""
     connector, order_id, key = shop.connector, action.target.order_id, action.key
@@ -219,7 +262,8 @@ def call(shop: Shop, action: Action) -> Receipt:
             restock=action.restock,
             notify_buyer=action.notify_buyer,
             processed_at=action.processed_at,
-            token=action.token,
+            # A cancel is read back by the order itself; what a person typed goes out as typed.
+            token=action.token if action.fact_id else None,
         )
         return connector.cancel(order_id, cancel, key)
     if action.kind is ActionKind.REFUND and isinstance(connector, CanRefund) and action.amount is not None:
@@ -267,11 +311,22 @@ def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> Acti
     except OrdersyncError:
         return store.action(action.key) or record
     effect = effect_of(action, record, order)
+    if effect is None and state is ActionState.RECEIPTED and _never_shows(action, shop, order):
+        effect = record.platform_ref or action.kind.value
     if effect is not None:
         store.advance(action.key, state, ActionState.SEEN, platform_ref=effect)
+        store.close_hold(action_hold_key("in_doubt", action), now, "it was found")
     elif state is ActionState.DOUBT:
         store.advance(action.key, state, ActionState.DOUBT, looked_at=now)
     return store.action(action.key) or record
+
+
+def _never_shows(action: Action, shop: Shop, order: Order) -> bool:
+    """This platform's orders do not tell what the action changed: its answer is all there will ever be."""
+    if action.kind is ActionKind.CANCEL:
+        return not shop.semantics.records_cancel
+    silent = not shop.semantics.records_progress and order.order_status is OrderStatus.UNKNOWN
+    return silent and action.kind in (ActionKind.COMPLETE, ActionKind.ARCHIVE)
 
 
 def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
@@ -293,6 +348,9 @@ def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
 
 
 def _captured(action: Action, order: Order) -> bool:
-    captured = [p.captured.amount_minor for p in order.payments or () if action.payment_id in (None, p.id)]
-    wanted = action.amount.amount_minor if action.amount else 1
-    return sum(captured) >= wanted
+    """The payment shows at least what the capture was to leave behind."""
+    wanted = action.captured_after
+    return wanted is not None and any(
+        p.id == action.payment_id and p.captured.currency == wanted.currency and wanted <= p.captured
+        for p in order.payments or ()
+    )

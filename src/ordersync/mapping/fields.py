@@ -308,11 +308,20 @@ def _pairs(spec: dict[str, Any], target: Target, at: At, scope: Scope) -> FieldF
 
 
 def conditions(spec: Any, at: At, scope: Scope) -> Callable[[Node, Context], bool]:
-    """`where`: all of these fields equal these texts, numbers or booleans."""
-    wanted = [(scope.reads(_checked(path, at)), value) for path, value in section(spec, at).items()]
+    """`where`: all of these fields equal these texts, whole numbers or booleans."""
+    wanted = []
+    for path, value in section(spec, at).items():
+        if not isinstance(value, str | bool):
+            (at / path).fail("write the word, number, true or false that the field equals", value)
+        wanted.append((scope.reads(_checked(path, at)), value))
     if not wanted:
         return lambda node, ctx: True
-    return lambda node, ctx: all(get(node, ctx) == value for get, value in wanted)
+    return lambda node, ctx: all(_equals(get(node, ctx), value) for get, value in wanted)
+
+
+def _equals(found: Any, value: str | bool) -> bool:
+    """A number in the file is a text: it equals the number as it is written."""
+    return str(found) == value if type(found) is int else type(found) is type(value) and bool(found == value)
 
 
 def _same_id(spec: Any, at: At, ours: Scope, theirs: Scope) -> Callable[[Node, Node, Context], bool]:

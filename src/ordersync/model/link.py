@@ -136,6 +136,8 @@ class Action(Frozen):
     restock: bool = False
     notify_buyer: bool = False
     processed_at: AwareDatetime | None = None
+    captured_after: Money | None = None
+    """What the payment must show as captured once a capture is done: earlier captures do not prove this one."""
     because: str
     """One sentence for a person: which fact, where, when."""
     digest: str

@@ -175,16 +175,14 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
         )
         return code
     happened_at = fact.happened_at
-    if happened_at is None or happened_at <= case.live_from:
-        code = "differs_at_link"
-    elif case.now - happened_at > case.policy.old_after:
-        code = "old_fact"
-    if code is not None:
+    ill_dated = case.ill_dated(happened_at)
+    if ill_dated is not None:
+        code, reason = ill_dated
         case.hold(
             code,
             f"{fact.origin} was cancelled"
             + (f" on {happened_at:%Y-%m-%d}" if happened_at else " at an unknown time")
-            + f" and {target} is not; old differences are not carried without you",
+            + f" and {target} is not; {reason}",
             fact.fact_id,
             target=target,
             next_steps=case.cancel_steps(target),

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ordersync.model import (
     Action,
-    ActionKind,
     ActionRecord,
     ActionState,
     Decision,
@@ -26,9 +25,13 @@ from ordersync.model import (
     Wait,
     hold_key,
 )
+from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.members import Member, in_flight_minor
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
+
+BELIEVED_AHEAD = timedelta(hours=24)
+"""A platform's clock may be off by its time zone; a fact dated later than that would wait unseen."""
 
 
 @dataclass(slots=True)
@@ -102,6 +105,16 @@ class Case:
                 target=target,
             )
         )
+
+    def ill_dated(self, happened_at: datetime | None) -> tuple[str, str] | None:
+        """Code and reason of the hold for a fact from before the link was live, seen long after, or yet to come."""
+        if happened_at is None or happened_at <= self.live_from:
+            return "differs_at_link", "old differences are not carried without you"
+        if self.now - happened_at > self.policy.old_after:
+            return "old_fact", "old differences are not carried without you"
+        if happened_at - self.now > BELIEVED_AHEAD:
+            return "dated_ahead", "a date so far ahead is not waited for"
+        return None
 
     def look_steps(self) -> tuple[str, ...]:
         shown = tuple(f"ordersync orders show {ref} --fresh" for ref in self.link.members)
@@ -187,36 +200,17 @@ def reconcile(
     return case.result()
 
 
-def doubt_steps(action: Action) -> tuple[str, ...]:
-    """What a person can do about a write of unknown outcome."""
-    steps = [
-        f"ordersync orders show {action.target} --fresh   is it there?",
-        "ordersync apply   looks again; it settles when it is seen",
-    ]
-    if action.kind is ActionKind.REFUND:
-        steps.append(
-            f"not there, and still owed: refund it in the shop's admin with {action.token} in its note or reason"
-        )
-    return tuple(steps)
-
-
 def _hold_doubts(case: Case) -> None:
     """A write nobody knows the outcome of stops all money on its link; so does one whose record never showed."""
     for record in case.journal:
         action = record.action
         if record.state is ActionState.DOUBT:
             case.money_blocked = True
-            amount = f" {action.amount}" if action.amount else ""
             case.hold(
                 "in_doubt",
-                f"a {action.kind}{amount} was sent to {action.target} and no clear answer came. It is not sent "
-                "again without you.",
+                doubt_message(action),
                 action.key,
-                evidence=(
-                    f"sent {record.sent_at:%Y-%m-%d %H:%M:%S} UTC, mark {action.token}" if record.sent_at else "",
-                    f"answer: {record.answer or 'none'}",
-                    *(f"looked {at:%Y-%m-%d %H:%M:%S} UTC: not there" for at in record.looked_at),
-                ),
+                evidence=doubt_evidence(record),
                 next_steps=doubt_steps(action),
                 money=action.amount,
                 sticky=False,

@@ -71,11 +71,7 @@ def pair_refunds(
 ) -> Pairing:
     """Pair every refund record of the link's members; `previous` are the ledger's refund rows."""
     result = Pairing()
-    typed = {(a.action.target, a.action.token) for a in journal if a.action.fact_id is None}
-    # What a person typed through ordersync bears a mark, but is a fact of its own, as if made in the shop's admin.
-    records = {
-        r.slot: replace(r, token=None) if (r.member, r.token) in typed else r for m in members for r in m.records
-    }
+    records = _unmark_typed([r for m in members for r in m.records], journal)
     known = _keep_known(records, previous, journal, result)
     fresh = [r for slot, r in records.items() if slot not in known and r.state is not RefundState.FAILED]
     fresh.sort(key=record_order)
@@ -88,6 +84,19 @@ def pair_refunds(
         key=lambda row: record_order(row.all_records[0]) if row.records else (0.0, row.fact.origin, "")
     )
     return result
+
+
+def _unmark_typed(found: Sequence[RefundRecord], journal: Sequence[ActionRecord]) -> dict[Slot, RefundRecord]:
+    """What a person typed through ordersync bears a mark, but is a fact of its own, as if made in the shop's admin.
+
+    The journal knows which; after its loss, a copy that bears the mark of the record itself proves it too.
+    """
+    typed = {(a.action.target, a.action.token) for a in journal if a.action.fact_id is None}
+    marks = {r.token for r in found}
+    return {
+        r.slot: replace(r, token=None) if (r.member, r.token) in typed or token_of(_fact_id(r)) in marks else r
+        for r in found
+    }
 
 
 def _keep_known(

@@ -54,7 +54,7 @@ def judge(
     """All orders of one shop that say the same text, and the orders (usually one) it may mean.
 
     `parted`: pairs a person took apart. Of several orders that name one, none is linked: they are a split sale where
-    they add up to it, else one too many.
+    they add up to it, one too many where each of them agrees, else unconfirmed.
     """
     if len(named) > 1:
         why = [f"{len(named)} orders of {rule.to_shop} have that number"]
@@ -78,6 +78,11 @@ def judge(
         if not together and whole is not None and adds_up(whole, parts):
             held.append(several_hold(SPLIT_SALE, target.ref, free, _shown(rule, [target.ref, *free], traits)))
             doubts = {ref: why for ref, why in doubts.items() if ref not in free}
+        elif len(claims) > 1:
+            # Whichever agrees may be a buyer's, and the true one the one that does not.
+            several = f"{len(claims)} orders of {rule.source} name it"
+            doubts = {ref: [several, *why] for ref, why in doubts.items()}
+            fitting = []
     for ref, why in doubts.items():
         if why:
             if target.sibling is not None:

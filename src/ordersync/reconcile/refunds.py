@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from ordersync.model import (
     Action,
@@ -63,7 +63,7 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
         ids = tuple(dict.fromkeys((*before.record_ids, *ids)))
     if records:
         pending = any(r.state is RefundState.PENDING for r in records)
-        if pending and any(r.token for r in records):
+        if pending and (any(r.token for r in records) or _completed(row.all_records)):
             case.wait(
                 "refund_pending", f"{member.ref} has the refund, not yet completed", member.ref, row.fact.fact_id
             )
@@ -88,6 +88,10 @@ def _cell(case: Case, row: Row, member: Member) -> Cell:
 def _carried(case: Case, row: Row) -> bool:
     """A member whose word counts shows it as its own, not as a copy we wrote."""
     return bool(_counted(case, row))
+
+
+def _completed(records: list[RefundRecord]) -> bool:
+    return any(r.state is RefundState.COMPLETED for r in records)
 
 
 def _counted(case: Case, row: Row) -> list[RefundRecord]:
@@ -213,7 +217,7 @@ def _cannot(member: Member, amount: Money) -> str | None:
 def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell | None) -> str | None:
     """Reasons to wait or to ask a person that have nothing to do with the amounts there."""
     fact, target = row.fact, member.ref
-    if not any(r.state is RefundState.COMPLETED for r in _counted(case, row)):
+    if not _completed(_counted(case, row)):
         case.wait("refund_pending", f"{fact.origin} refund of {amount} is not completed yet", target, fact.fact_id)
         return "pending"
     if before is not None and before.state is CellState.CANNOT:
@@ -229,19 +233,20 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
     if case.money_blocked:
         case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
         return "money_held"
-    old = _too_old(case, fact.happened_at)
-    if old is not None:
+    ill_dated = case.ill_dated(fact.happened_at)
+    if ill_dated is not None:
+        code, reason = ill_dated
         case.hold(
-            old,
+            code,
             f"{fact.origin} was refunded {amount}"
             + (f" on {fact.happened_at:%Y-%m-%d}" if fact.happened_at else " at an unknown time")
-            + f" and {target} was not; old differences are not carried without you",
+            + f" and {target} was not; {reason}",
             fact.fact_id,
             money=amount,
             target=target,
             next_steps=case.refund_steps(target, amount, "if it is still owed"),
         )
-        return old
+        return code
     if any(r.has_lines or r.restocks for r in row.all_records if r.token is None):
         case.hold(
             "refund_has_lines",
@@ -267,15 +272,6 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
     if busy:
         case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)
         return "one_at_a_time"
-    return None
-
-
-def _too_old(case: Case, happened_at: datetime | None) -> str | None:
-    """Code of the hold for a fact from before the link was live, or first seen long after it happened."""
-    if happened_at is None or happened_at <= case.live_from:
-        return "differs_at_link"
-    if case.now - happened_at > case.policy.old_after:
-        return "old_fact"
     return None
 
 

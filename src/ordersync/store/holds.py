@@ -132,6 +132,15 @@ def _begins(hold: Hold, origin: str) -> bool:
     return bool(hold.evidence) and hold.evidence[0].startswith(origin)
 
 
+def close_on_actions(connection: Connection, link_id: str, now: datetime, why: str) -> None:
+    """Close the holds that stopped a write of this link (limits, open order changes)."""
+    connection.execute(
+        update(HOLDS)
+        .where(HOLDS.c.link_id == link_id, HOLDS.c.closed_at.is_(None), HOLDS.c.subject.startswith("action:"))
+        .values(closed_at=now, closed_because=why)
+    )
+
+
 def _stored(row: Row[tuple[object, ...]]) -> StoredHold:
     return StoredHold(
         number=f"H-{row.number}",

@@ -60,7 +60,8 @@ class Links(Part):
         return link.model_copy(update={"members": members})
 
     def remove_link(self, link_id: str, now: datetime | None = None) -> None:
-        """Free the members; the ledger, the journal and their keys stay. Holds that would close themselves close.
+        """Free the members; the ledger, the journal and their keys stay. Holds that would close themselves close,
+        and those that stopped one of its writes.
 
         Errors: UsageError `unknown_link`; Held `write_open` while any member has an open, unseen or doubtful write.
         """
@@ -85,6 +86,7 @@ class Links(Part):
             connection.execute(delete(MEMBERS).where(MEMBERS.c.link == number))
             connection.execute(update(LINKS).where(LINKS.c.number == number).values(removed_at=moment))
             holds.close_derived(connection, link_id, keep=(), now=moment, why="the link was removed")
+            holds.close_on_actions(connection, link_id, moment, why="the link was removed")
 
     def link(self, link_id: str) -> Link | None:
         """A live link, or None."""
@@ -173,10 +175,12 @@ class Links(Part):
             ).scalars()
             return Ledger(rows=tuple(LedgerRow.model_validate_json(row) for row in rows))
 
-    def save_decision(self, decision: Decision, now: datetime) -> list[str]:
+    def save_decision(self, decision: Decision, now: datetime, *, version: int | None = None) -> list[str]:
         """Store the ledger and the holds of one link in one transaction; returns the numbers of new holds.
 
-        Open holds of this link (`hold.link_id`) that are not sticky and not in the decision close themselves.
+        With `version` (of the link when it was decided) nothing is stored where the link has changed since: it is
+        dirty and is decided again from what is known now. Open holds of this link (`hold.link_id`) that are not
+        sticky and not in the decision close themselves.
         """
         number = _number(decision.link_id)
         rows = [
@@ -184,6 +188,12 @@ class Links(Part):
             for position, row in enumerate(decision.ledger.rows)
         ]
         with self.db.write() as connection:
+            if version is not None:
+                current = connection.execute(
+                    select(LINKS.c.version).where(LINKS.c.number == number, LINKS.c.removed_at.is_(None))
+                ).scalar_one_or_none()
+                if current != version:
+                    return []
             connection.execute(delete(LEDGER).where(LEDGER.c.link == number))
             if rows:
                 connection.execute(insert(LEDGER), rows)

@@ -158,6 +158,12 @@ class Sandbox:
         """Swap the state that reads show for `state`; returns the one shown until now."""
         return state
 
+    def set_quota(self, per_s: float | None, burst: int = 40) -> None:
+        """Answer 429 beyond `burst` requests and `per_s` a second; None: no quota."""
+        with self.lock:
+            self.quota_per_s, self.quota_burst = per_s, burst
+            self._tokens, self._tokens_at = float(burst), time.monotonic()
+
     # Faults and the request log, also over HTTP for other processes.
 
     def add_fault(self, fault: Fault) -> None:
@@ -262,6 +268,14 @@ class Sandbox:
         if request.method == "DELETE" and request.path == "/_sandbox/faults":
             self.clear_faults()
             return Reply(200, {"faults": 0})
+        if request.method == "POST" and request.path == "/_sandbox/quota":
+            try:
+                asked = json.loads(request.body)
+                per_s, burst = asked.get("per_s"), int(asked.get("burst", 40))
+                self.set_quota(None if per_s is None else float(per_s), burst)
+            except (AttributeError, TypeError, ValueError) as wrong:
+                return Reply(400, {"message": f"not a quota: {wrong}"})
+            return Reply(200, {"per_s": per_s, "burst": burst})
         if request.method == "GET" and request.path == "/_sandbox/log":
             with self.lock:
                 rows = [
