@@ -365,6 +365,29 @@ def test_times_need_an_offset() -> None:
         parse_moment("soon")
 
 
+def test_where_takes_texts_numbers_and_booleans_as_they_are_stored(tmp_path: Path) -> None:
+    links = (
+        "links:\n  - {from: office, field: number, to: asia.number, where: {metadata.live: true, metadata.v: 2}}\n"
+    )
+    rule = loaded(tmp_path, SHOPS + links).settings.to_rules()[0]
+    assert rule.where == {"metadata.live": "true", "metadata.v": "2"}
+
+
+@pytest.mark.parametrize(
+    "where, said",
+    [
+        ("{source: x}", "links.0.where.source: write it as metadata.KEY"),
+        ("{metadata.source: ''}", "links.0.where.metadata.source: a value is 1 to 200 characters"),
+        ("{metadata.source: ' x'}", "without spaces around it"),
+        ("{metadata.source: [x]}", "links.0.where.metadata.source"),
+        ("[x]", "links.0.where"),
+    ],
+)
+def test_a_where_that_could_never_hold_is_named(tmp_path: Path, where: str, said: str) -> None:
+    links = f"links:\n  - {{from: office, field: number, to: asia.number, where: {where}}}\n"
+    assert said in refused(tmp_path, SHOPS + links).message
+
+
 def test_a_mistake_inside_a_shop_is_not_also_an_unknown_shop(tmp_path: Path) -> None:
     broken = SHOPS.replace("{connector: tea, token:", "{connector: tea, tokn: x, token:", 1)
     error = refused(tmp_path, broken + "policy: {refund: {from: [asia]}}\n")

@@ -18,6 +18,7 @@ from ordersync.cli import orders as orders  # isort: skip
 from ordersync.cli import byhand as byhand  # isort: skip
 from ordersync.cli import payments as payments  # isort: skip
 from ordersync.cli import links as links  # isort: skip
+from ordersync.cli import suggest as suggest  # isort: skip
 from ordersync.cli import holds as holds  # isort: skip
 from ordersync.cli import map_file as map_file  # isort: skip
 from ordersync.cli import connectors as connectors  # isort: skip

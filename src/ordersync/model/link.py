@@ -16,6 +16,7 @@ class LinkOrigin(StrEnum):
     HAND = "hand"
     CSV = "csv"
     RULE = "rule"
+    SUGGESTION = "suggestion"
 
 
 class Link(Frozen):
