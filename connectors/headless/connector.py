@@ -1,4 +1,4 @@
-"""Headless Commerce (headlesscommerce.io): orders read, cancelled, refunded, completed and captured.
+"""Headless Commerce (headlesscommerce.io): orders read, and every write the platform has.
 
 Quirks that shape this file (README, "Evidence"): an order has no `updated_at`, so changes are found by three
 feeds; amounts in requests carry no currency; only 2xx answers are kept under an Idempotency-Key.
@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import httpx
 from ordersync_connectors.headless.paging import CHILDREN, ListPage, Loops, Position, Row, split
+from ordersync_connectors.headless.parcels import HeadlessParcels
 from ordersync_connectors.headless.settings import HeadlessSettings
-from ordersync_connectors.headless.writes import HeadlessWrites, error_text
+from ordersync_connectors.headless.writes import error_text
 
 from ordersync.connector import (
     MAX_ORDER_BYTES,
@@ -54,7 +55,7 @@ class Bearer(httpx.Auth):
         yield request
 
 
-class HeadlessConnector(HeadlessWrites):
+class HeadlessConnector(HeadlessParcels):
     platform: ClassVar[str] = "headless"
     version: ClassVar[str] = "v1"
     Settings: ClassVar[type[ShopSettings]] = HeadlessSettings
@@ -78,6 +79,12 @@ class HeadlessConnector(HeadlessWrites):
         cancel_refunds="unknown",
         cancel_restocks="unknown",
         idempotency_key_life=timedelta(hours=24),
+        refund_by=frozenset({"amount", "lines"}),
+        refund_restocks="on_request",
+        ship_needs_pack=True,
+        tracking=True,
+        tracking_at_pack=True,
+        deliver=True,
         refund_token_field="note",  # noqa: S106  # a field name: refunds[].reason becomes Refund.note
         cancel_token_field=None,  # an order's cancel reason is not documented to come back
         mutes_buyer_mail=False,  # no call has a switch for it, and no page says what is mailed
@@ -87,6 +94,7 @@ class HeadlessConnector(HeadlessWrites):
         self.shop = shop
         self._settings = settings
         self._books_only = settings.books_only
+        self._amount_with_lines = settings.refund_send_amount_with_lines
         self._rate = RateLimit(parse_rate(settings.rate, _DEFAULT_RATE_PER_S), burst=2)
         secret = settings.api_key.get_secret_value()
         public = settings.publishable_key.get_secret_value() if settings.publishable_key else secret

@@ -104,6 +104,21 @@ class HeadlessSandbox(Sandbox):
                 if order["cancelled_at"]
             ]
 
+    def own_parcels(self) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+        """(order id, parcel id, packed|shipped|delivered|cancelled, units by line id, tracking number)."""
+        with self.lock:
+            return [
+                (
+                    order["id"],
+                    parcel["id"],
+                    {"pending": "packed"}.get(parcel["status"], parcel["status"]),
+                    {row["order_line_id"]: row["quantity"] for row in parcel["lines"]},
+                    parcel["tracking_number"],
+                )
+                for order in self.state.orders.values()
+                for parcel in order["fulfillments"]
+            ]
+
     def copy_visible_state(self) -> Any:
         return copy.deepcopy(self.state.orders)
 
@@ -351,12 +366,12 @@ class HeadlessSandbox(Sandbox):
     @route("POST", "/admin/orders/{order_id}/fulfillments")
     def create_fulfillment(self, request: Request, order_id: str) -> Reply:
         body = _body(request)
-        told = {name: body.get(name) for name in ("carrier", "tracking_number", "tracking_url")}
+        told = {name: body.get(name) for name in ("carrier", "tracking_number", "tracking_url", "metadata")}
         return self._post(request, lambda: self.state.fulfill(order_id, _lines(body) or [], **told), 201)
 
     @route("PATCH", "/admin/fulfillments/{fulfillment_id}")
     def update_fulfillment(self, request: Request, fulfillment_id: str) -> Reply:
-        names = ("carrier", "tracking_number", "tracking_url")
+        names = ("carrier", "tracking_number", "tracking_url")  # metadata too, which no reply shows
         changes = {key: value for key, value in _body(request).items() if key in names}
 
         def act() -> JsonObject:

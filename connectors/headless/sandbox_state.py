@@ -41,6 +41,8 @@ class Unknowns:
     lookup_ignores_case: bool = False
     replays_every_post: bool = False
     """Idempotency-Key also works where it is not documented: process, complete, ship, deliver."""
+    fulfillment_metadata_shown: bool = False
+    """A parcel's `metadata`, which packing accepts, is on the replies."""
 
 
 class Conflict(Exception):
@@ -338,22 +340,27 @@ class HeadlessState:
         carrier: str | None = None,
         tracking_number: str | None = None,
         tracking_url: str | None = None,
+        metadata: JsonObject | None = None,
         at: datetime | None = None,
     ) -> JsonObject:
+        """A parcel is packed: its units count as fulfilled from now on. Refunded units may still be sent."""
         order = self.order(order_id)
         if order["status"] not in ("confirmed", "processing"):
             raise Conflict(order["status"], "fulfilled")
         known = {line["id"]: line for line in order["lines"]}
         if not lines:
             raise Invalid("lines", "Required")
+        wanted: dict[str, int] = {}
         for line_id, quantity in lines:
             if line_id not in known:
                 raise Invalid("lines.order_line_id", "Unknown order line")
-            if not 0 < quantity <= known[line_id]["quantity"] - known[line_id]["fulfilled_quantity"]:
+            wanted[line_id] = wanted.get(line_id, 0) + quantity
+            left = known[line_id]["quantity"] - known[line_id]["fulfilled_quantity"]
+            if quantity <= 0 or wanted[line_id] > left:
                 raise Invalid("lines.quantity", "More than is left to fulfill")
         for line_id, quantity in lines:
             known[line_id]["fulfilled_quantity"] += quantity
-        parcel = {
+        parcel: JsonObject = {
             "id": f"ful_{order['number']}_{len(order['fulfillments']) + 1}",
             "order_id": order_id,
             "status": "pending",
@@ -365,14 +372,36 @@ class HeadlessState:
             "shipped_at": None,
             "delivered_at": None,
         }
+        if self.unknowns.fulfillment_metadata_shown:
+            parcel["metadata"] = metadata or {}
         order["fulfillments"].append(parcel)
-        whole = all(line["fulfilled_quantity"] >= line["quantity"] for line in order["lines"])
-        order["fulfillment_status"] = "fulfilled" if whole else "partially_fulfilled"
+        self._count_parcels(order)
         return parcel
 
+    def cancel_parcel(self, fulfillment_id: str) -> JsonObject:
+        """By a person in the dashboard: no call for it is known. Its units can be packed again."""
+        order, parcel = self.fulfillment(fulfillment_id)
+        if parcel["status"] in ("delivered", "cancelled"):
+            raise Conflict(parcel["status"], "cancelled")
+        parcel["status"] = "cancelled"
+        known = {line["id"]: line for line in order["lines"]}
+        for row in parcel["lines"]:
+            known[row["order_line_id"]]["fulfilled_quantity"] -= row["quantity"]
+        self._count_parcels(order)
+        return parcel
+
+    @staticmethod
+    def _count_parcels(order: JsonObject) -> None:
+        some = any(line["fulfilled_quantity"] for line in order["lines"])
+        whole = all(line["fulfilled_quantity"] >= line["quantity"] for line in order["lines"])
+        word = "fulfilled" if whole else "partially_fulfilled" if some else "unfulfilled"
+        order["fulfillment_status"] = word
+
     def send(self, fulfillment_id: str, target: str, *, at: datetime | None = None) -> JsonObject:
-        """pending -> shipped -> delivered."""
-        _, parcel = self.fulfillment(fulfillment_id)
+        """pending -> shipped -> delivered; nothing leaves for a cancelled order."""
+        order, parcel = self.fulfillment(fulfillment_id)
+        if order["status"] == "cancelled" and target == "shipped":
+            raise Conflict("cancelled", target)
         before = {"shipped": "pending", "delivered": "shipped"}[target]
         if parcel["status"] != before:
             raise Conflict(parcel["status"], target)

@@ -36,6 +36,8 @@ class HeadlessSettings(ShopSettings):
     """Which list rows are read again one by one: those lacking arrays, all, or none (then lacking is an error)."""
     cursor_from_last_id: bool = False
     """Go on after the last row's id when a page says there is more but not where; otherwise that is an error."""
+    refund_send_amount_with_lines: bool = True
+    """A refund by lines also names its sum: one source requires it, another calls it an alternative."""
 
     expand_param: str = "expand"
     expand_value: str = "lines,customer,payments,fulfillments,refunds"

@@ -7,11 +7,12 @@ refund and payment completion (fact sheet, sections 2, 8 and 10).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from ordersync.connector import CancelRequest, CaptureRequest, RawOrder, Receipt, RefundRequest
+from ordersync.connector import CancelRequest, CaptureRequest, LineQuantity, RawOrder, Receipt, RefundRequest
 from ordersync.errors import OrdersyncError, OutcomeUnknown, Refused
 from ordersync.http import Answer, ShopClient, path_segment
 from ordersync.model import Money
@@ -21,10 +22,11 @@ _DEFAULT_REASON = "refund"
 
 
 class HeadlessWrites(ABC):
-    """`cancel`, `refund`, `complete`, `capture`; there is no archive on this platform."""
+    """`cancel`, `refund`, `capture` and the steps of progress; there is no archive on this platform."""
 
     shop: str
     _books_only: tuple[str, ...]
+    _amount_with_lines: bool
 
     @property
     @abstractmethod
@@ -53,21 +55,31 @@ class HeadlessWrites(ABC):
         body = {"reason": reason} if reason else {}
         return self._move(order_id, "cancel", "cancelled", body, key)
 
+    def confirm(self, order_id: str, key: str) -> Receipt:
+        """Confirm a pending order. Source: /api-reference/admin--orders/주문-확인-pending-→-confirmed"""
+        return self._move(order_id, "confirm", "confirmed", None, key)
+
+    def process(self, order_id: str, key: str) -> Receipt:
+        """Take a confirmed order into work. Source: …/주문-처리-confirmed-→-processing"""
+        return self._move(order_id, "process", "processing", None, key)
+
     def complete(self, order_id: str, key: str) -> Receipt:
         """Complete a processing order. Source: /api-reference/admin--orders/주문-완료-processing-→-completed"""
         return self._move(order_id, "complete", "completed", None, key)
 
     def refund(self, order_id: str, request: RefundRequest, key: str) -> Receipt:
-        """Refund an amount of the order, without lines.
+        """Refund an amount of the order, on its own or for lines of it.
 
-        Shape:   POST body {amount, reason, restock}; the answer's `id` becomes Receipt.platform_ref, its status
-                 (pending, completed, failed) Receipt.status.
+        Shape:   POST body {amount, reason, restock, lines?}; the answer's `id` becomes Receipt.platform_ref, its
+                 status (pending, completed, failed) Receipt.status. The sources disagree whether lines need an
+                 amount: both are sent, unless the setting `refund_send_amount_with_lines` says otherwise.
         Units:   `amount` is an integer in the currency's smallest unit, and carries no currency: the caller has
                  compared currencies.
-        Errors:  OutcomeUnknown("answer_differs") when the answer is about another amount: a used key replays its
-                 first answer whatever the body says. `payment_id` cannot be said, the platform takes the order's
-                 payment; so `to="books"` is a promise of the caller about that payment, and refused before sending
-                 where no provider of the shop only books.
+        Errors:  OutcomeUnknown("answer_differs") when the answer is about another amount or other lines: a used
+                 key replays its first answer whatever the body says. Refused before sending for a shipping part.
+                 `payment_id` cannot be said, the platform takes the order's payment; so `to="books"` is a promise
+                 of the caller about that payment, and refused before sending where no provider of the shop only
+                 books.
         Source:  /api-reference/admin--orders/환불-생성
         """
         if request.amount.amount_minor <= 0:
@@ -78,24 +90,28 @@ class HeadlessWrites(ABC):
             raise self._unsayable(
                 "refund", order_id, "to_books", "the order's payment provider decides whether the buyer is paid"
             )
-        body = {
+        if request.shipping is not None:
+            raise self._unsayable("refund", order_id, "shipping", "it has no place for a shipping part")
+        body: dict[str, Any] = {
             "amount": request.amount.amount_minor,
             "reason": _reason(request.reason, request.token) or _DEFAULT_REASON,
             "restock": request.restock,
         }
+        if request.lines:
+            body["lines"] = lines_body(request.lines)
+            if not self._amount_with_lines:
+                del body["amount"]
         answer = self._post(f"/admin/orders/{path_segment(order_id)}/refunds", body, "refund", order_id, key)
-        made = _object(answer)
-        if _text(made.get("id")) is None:
+        made = object_of(answer)
+        if text_or_none(made.get("id")) is None:
             raise answer.broken("the answer holds no refund", code="no_record")
-        if _differs(made.get("amount"), request.amount) or made.get("order_id", order_id) != order_id:
-            raise OutcomeUnknown(
-                "refund: the answer is about another refund than the one asked for",
-                code="answer_differs",
-                next_step="look at the order's refunds on the platform; this one is not sent again",
-                **answer.about,
-            )
+        other = made.get("order_id", order_id) != order_id or lines_differ(made.get("lines"), request.lines)
+        if other or _differs(made.get("amount"), request.amount):
+            raise answer_differs(answer, "refund")
         return Receipt(
-            platform_ref=_text(made.get("id")), status=_text(made.get("status")), request_id=answer.request_id
+            platform_ref=text_or_none(made.get("id")),
+            status=text_or_none(made.get("status")),
+            request_id=answer.request_id,
         )
 
     def capture(self, order_id: str, request: CaptureRequest, key: str) -> Receipt:
@@ -129,8 +145,10 @@ class HeadlessWrites(ABC):
             return Receipt(
                 platform_ref=payment_id, already_done=True, status="completed", request_id=refused.request_id
             )
-        payment = _record(answer, payment_id, "payment")
-        return Receipt(platform_ref=payment_id, status=_text(payment.get("status")), request_id=answer.request_id)
+        payment = record_of(answer, payment_id, "payment")
+        return Receipt(
+            platform_ref=payment_id, status=text_or_none(payment.get("status")), request_id=answer.request_id
+        )
 
     def _move(self, order_id: str, action: str, target: str, body: dict[str, str] | None, key: str) -> Receipt:
         """One step of the order's status; a 409 on an order that is already there is success."""
@@ -142,8 +160,8 @@ class HeadlessWrites(ABC):
             if order is None or not _is(order, target):
                 raise
             return Receipt(already_done=True, status=target, request_id=refused.request_id)
-        order = _record(answer, order_id, "order")
-        return Receipt(status=_text(order.get("status")), request_id=answer.request_id)
+        order = record_of(answer, order_id, "order")
+        return Receipt(status=text_or_none(order.get("status")), request_id=answer.request_id)
 
     def _order_after_conflict(self, refused: Refused, order_id: str) -> dict[str, Any] | None:
         """The order as it is now, after a 409; None when it was another refusal or cannot be read."""
@@ -192,6 +210,27 @@ def error_text(_status: int, body: bytes) -> tuple[str | None, str | None]:
     return (code if isinstance(code, str) else None), " ".join(parts) or None
 
 
+def lines_body(lines: Sequence[LineQuantity]) -> list[dict[str, Any]]:
+    return [{"order_line_id": line.line_item_id, "quantity": line.quantity} for line in lines]
+
+
+def lines_differ(stated: Any, asked: Sequence[LineQuantity]) -> bool:
+    """The answer names other lines or quantities; one that names none at all differs in nothing."""
+    if not isinstance(stated, list) or not asked:
+        return False
+    rows = [(row.get("order_line_id"), row.get("quantity")) if isinstance(row, dict) else row for row in stated]
+    return sorted(rows, key=repr) != sorted(((line.line_item_id, line.quantity) for line in asked), key=repr)
+
+
+def answer_differs(answer: Answer, action: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{action}: the answer is about something else than what was asked for",
+        code="answer_differs",
+        next_step=f"look at the order on the platform; this {action} is not sent again",
+        **answer.about,
+    )
+
+
 def _reason(reason: str | None, token: str | None) -> str:
     """What the platform shows, ending in our token: the way we know our own records again."""
     words = (reason or "").strip()
@@ -210,22 +249,22 @@ def _is(order: dict[str, Any], target: str) -> bool:
     return order.get("status") == target or (target == "cancelled" and bool(order.get("cancelled_at")))
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def object_of(answer: Answer) -> dict[str, Any]:
     body = answer.json()
     if not isinstance(body, dict):
         raise answer.broken("the answer is not a JSON object")
     return body
 
 
-def _record(answer: Answer, record_id: str, what: str) -> dict[str, Any]:
+def record_of(answer: Answer, record_id: str, what: str) -> dict[str, Any]:
     """The answered record; empty for a 204, the only answer that may come without one."""
     if answer.status == 204:
         return {}
-    record = _object(answer)
+    record = object_of(answer)
     if record.get("id") != record_id:
         raise answer.broken(f"the answer is not the {what} it was sent to", code=f"another_{what}")
     return record
 
 
-def _text(value: Any) -> str | None:
+def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None

@@ -21,6 +21,7 @@ from ordersync_connectors.medusa.answers import (
     refund_made,
 )
 from ordersync_connectors.medusa.feeds import OffsetWalk, UpdatedWalk
+from ordersync_connectors.medusa.parcels import MedusaParcels
 from ordersync_connectors.medusa.rows import (
     ORDER_FIELDS,
     PAYMENT_FIELDS,
@@ -57,10 +58,18 @@ _SEMANTICS = Semantics(
     cancel_refunds="all",
     cancel_restocks="always",
     refund_names_payment=True,
+    refund_restocks="never",
+    ship_needs_pack=True,
+    tracking=True,
+    deliver=True,
+    parcel_token_field="note",  # noqa: S106  # the name of a field, not a password
     refund_token_field="note",  # noqa: S106  # the name of a field, not a password
 )
-_STYLE_SEMANTICS = _SEMANTICS.model_copy(update={"records_cancel": False, "records_progress": False})
-"""An order of the dialect has neither a status nor a cancel marker."""
+_NO_PARCELS = {"ship_needs_pack": False, "tracking": False, "deliver": False, "parcel_token_field": None}
+_STYLE_SEMANTICS = _SEMANTICS.model_copy(
+    update={"records_cancel": False, "records_progress": False, **_NO_PARCELS}
+)
+"""An order of the dialect has neither a status nor a cancel marker, and there are no calls for parcels."""
 _STYLE_FEED = Feed(
     name="orders",
     catches="every listed order, each pass from the start: the description states no filter",
@@ -70,7 +79,7 @@ _STYLE_FEED = Feed(
 _OPEN = ("pending", "requested")
 
 
-class MedusaConnector:
+class MedusaConnector(MedusaParcels):
     """One shop. `feeds`, `semantics` and `mapping` of an instance are those of its dialect."""
 
     platform: ClassVar[str] = "medusa"
@@ -106,6 +115,8 @@ class MedusaConnector:
         if self._is_style:
             self.mapping = "medusa_style"  # type: ignore[misc]  # the dialect is known only per shop
             self.feeds = (_STYLE_FEED,)  # type: ignore[misc]  # the dialect is known only per shop
+            for call in ("pack", "ship", "deliver"):
+                setattr(self, call, None)  # not having the method is not having the capability
             self.semantics = _STYLE_SEMANTICS  # type: ignore[misc]  # the dialect is known only per shop
 
     @property
@@ -254,6 +265,8 @@ class MedusaConnector:
         """
         if request.payment_id is None:
             raise self._refuse("refund", order_id, "payment_required", "a Medusa refund must name its payment")
+        if request.lines or request.shipping is not None:
+            raise self._refuse("refund", order_id, "lines_not_possible", "a Medusa refund is an amount alone")
         if request.restock:
             raise self._refuse("refund", order_id, "restock_not_possible", "a Medusa refund cannot restock")
         note = " ".join(part for part in ((request.reason or "")[:_LONGEST_REASON], request.token) if part)

@@ -197,27 +197,29 @@ class MedusaSandbox(MedusaShop):
     @route("POST", "/admin/orders/{order_id}/fulfillments")
     def create_fulfillment(self, request: Request, order_id: str) -> Reply:
         self._only_real(request)
-        rows = self._body(request).get("items") or []
-        lines = [(str(row["id"]), int(row["quantity"])) for row in rows]
-        if not lines:
-            raise invalid("Value for field 'items' too small, expected at least: '1'")
-        self.state.fulfil(order_id, lines, self._caller(request))
+        fields = ("items", "location_id", "shipping_option_id", "no_notification", "metadata")
+        body = self._body(request, allowed=fields)
+        lines = _items(body)
+        self.state.fulfil(order_id, lines, self._caller(request), body.get("metadata"))
         return self._one_order(request, order_id)
 
     @route("POST", "/admin/orders/{order_id}/fulfillments/{fulfillment_id}/shipments")
     def create_shipment(self, request: Request, order_id: str, fulfillment_id: str) -> Reply:
         self._only_real(request)
-        labels = self._body(request).get("labels") or []
-        for label in labels:
+        body = self._body(request, allowed=("items", "labels", "no_notification", "metadata"))
+        labels = body.get("labels") or []
+        for place, label in enumerate(labels):
             for name in ("tracking_number", "tracking_url", "label_url"):
-                if name not in label:
-                    raise invalid(f"Field 'labels, 0, {name}' is required")
-        self.state.ship(order_id, fulfillment_id, labels, self._caller(request))
+                if not isinstance(label.get(name), str):
+                    raise invalid(f"Field 'labels, {place}, {name}' is required")
+        items = [item_id for item_id, _ in _items(body)]
+        self.state.ship(order_id, fulfillment_id, labels, self._caller(request), items)
         return self._one_order(request, order_id)
 
     @route("POST", "/admin/orders/{order_id}/fulfillments/{fulfillment_id}/mark-as-delivered")
     def mark_delivered(self, request: Request, order_id: str, fulfillment_id: str) -> Reply:
         self._only_real(request)
+        self._body(request, allowed=())
         self.state.deliver(order_id, fulfillment_id, self._caller(request))
         return self._one_order(request, order_id)
 
@@ -300,6 +302,23 @@ class MedusaSandbox(MedusaShop):
         if amount <= 0:
             raise invalid("Value for field 'amount' too small, expected at least: '0'")
         return Decimal(amount)
+
+
+def _items(body: dict[str, Any]) -> list[tuple[str, int]]:
+    """`items` of a parcel's calls: at least one, ids as text, quantities as numbers."""
+    rows = body.get("items")
+    if not isinstance(rows, list):
+        raise invalid("Field 'items' is required")
+    if not rows:
+        raise invalid("Value for field 'items' too small, expected at least: '1'")
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+            raise invalid(f"Field 'items, {place}, id' is required")
+        if not isinstance(row.get("quantity"), int) or isinstance(row["quantity"], bool):
+            raise invalid(f"Expected type: 'number' for field 'items, {place}, quantity', got: 'object'")
+    if "no_notification" in body and not isinstance(body["no_notification"], bool):
+        raise invalid("Expected type: 'boolean' for field 'no_notification', got: 'object'")
+    return [(row["id"], row["quantity"]) for row in rows]
 
 
 def _in_order(have: datetime, operator: str, want: datetime) -> bool:

@@ -159,6 +159,12 @@ class Fulfillment:
     delivered_at: datetime | None = None
     canceled_at: datetime | None = None
     labels: list[Label] = field(default_factory=list)
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> str:
+        marks = (("cancelled", self.canceled_at), ("delivered", self.delivered_at), ("shipped", self.shipped_at))
+        return next((word for word, at in marks if at), "packed")
 
 
 @dataclass(slots=True)

@@ -182,7 +182,7 @@ def fulfillment_row(order: Order, parcel: Fulfillment) -> dict[str, Any]:
         "shipping_option": {"id": SHIPPING_OPTION_ID},
         "delivery_address": {"id": parcel.address_id},
         "delivery_address_id": parcel.address_id,
-        "metadata": None,
+        "metadata": parcel.metadata,
         **dates(parcel.created_at, parcel.updated_at),
         "items": [
             {

@@ -148,6 +148,21 @@ class MedusaShop(Sandbox):
             orders = self.state.orders.values()
             return [(order.id, order.canceled_at, None) for order in orders if order.canceled_at]
 
+    def own_parcels(self) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+        """(order id, parcel id, packed|shipped|delivered|cancelled, units by line item id, tracking number)."""
+        with self.lock:
+            return [
+                (
+                    order.id,
+                    parcel.id,
+                    parcel.state,
+                    {item_id: quantity for _, item_id, quantity in parcel.lines},
+                    parcel.labels[0].tracking_number if parcel.labels else None,
+                )
+                for order in self.state.orders.values()
+                for parcel in order.fulfillments
+            ]
+
     # The kit's hooks.
 
     def authenticate(self, request: Request) -> None:

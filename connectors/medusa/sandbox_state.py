@@ -231,34 +231,58 @@ class MedusaState:
 
     # Fulfillments.
 
-    def fulfil(self, order_id: str, lines: Sequence[tuple[str, int]], by: str) -> Fulfillment:
+    def fulfil(
+        self,
+        order_id: str,
+        lines: Sequence[tuple[str, int]],
+        by: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> Fulfillment:
         order = self.order(order_id)
+        self._refuse_cancelled(order)
         self._refuse_open_change(order)
+        wanted: dict[str, int] = {}
         for item_id, quantity in lines:
             item = order.item(item_id)
-            if quantity > item.quantity - item.fulfilled:
+            wanted[item_id] = wanted.get(item_id, 0) + quantity
+            if wanted[item_id] > item.quantity - item.fulfilled:
                 raise Rule(400, "invalid_data", f"Cannot fulfill more items than ordered for item {item_id}")
         now = self.now()
         rows = [(self.new_id("fulit"), item_id, quantity) for item_id, quantity in lines]
-        parcel = Fulfillment(self.new_id("ful"), rows, now, now, self.new_id("fuladdr"))
+        parcel = Fulfillment(self.new_id("ful"), rows, now, now, self.new_id("fuladdr"), metadata=metadata)
         order.fulfillments.append(parcel)
         self._move_items(order, parcel, "fulfilled", "FULFILL_ITEM", by)
         return parcel
 
-    def ship(self, order_id: str, fulfillment_id: str, labels: Iterable[dict[str, str]], by: str) -> None:
+    def ship(
+        self,
+        order_id: str,
+        fulfillment_id: str,
+        labels: Iterable[dict[str, str]],
+        by: str,
+        items: Iterable[str] = (),
+    ) -> None:
+        """The parcel leaves whole: `items` of the call are only looked up [source]."""
         order, parcel = self._parcel(order_id, fulfillment_id)
+        self._refuse_cancelled(order)
+        for item_id in items:
+            order.item(item_id)
+        self._refuse_open_change(order)
+        if parcel.shipped_at:
+            raise Rule(400, "not_allowed", "Shipment has already been created")
         if parcel.canceled_at:
-            raise Rule(400, "not_allowed", "The fulfillment has been canceled")
+            raise Rule(400, "not_allowed", "Cannot create shipment for a canceled fulfillment")
         now = self.now()
         for label in labels:
             words = (label["tracking_number"], label["tracking_url"], label["label_url"])
             parcel.labels.append(Label(self.new_id("fulla"), *words, now))
-        if parcel.shipped_at is None:
-            parcel.shipped_at = now
-            self._move_items(order, parcel, "shipped", "SHIP_ITEM", by)
+        parcel.shipped_at = now
+        self._move_items(order, parcel, "shipped", "SHIP_ITEM", by)
 
     def deliver(self, order_id: str, fulfillment_id: str, by: str) -> None:
         order, parcel = self._parcel(order_id, fulfillment_id)
+        self._refuse_cancelled(order)
+        self._refuse_open_change(order)
         if parcel.canceled_at or parcel.delivered_at:
             word = "canceled" if parcel.canceled_at else "delivered"
             raise Rule(400, "not_allowed", f"The fulfillment has already been {word}")
@@ -311,6 +335,10 @@ class MedusaState:
         return record
 
     # Inside.
+
+    def _refuse_cancelled(self, order: Order) -> None:
+        if order.canceled_at:
+            raise Rule(400, "invalid_data", f"Order with id {order.id} has been canceled.")
 
     def _refuse_open_change(self, order: Order) -> None:
         if order.has_open_change:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ordersync.connector import CancelRequest, RefundRequest
+from ordersync.connector import CancelRequest, RefundRequest, ShipRequest
 from ordersync.errors import Refused
 from ordersync.model import Money
 
@@ -51,16 +51,16 @@ def cancel_body(request: CancelRequest, exponents: Mapping[str, int]) -> dict[st
 
 
 def refund_body(order_id: str, request: RefundRequest, exponents: Mapping[str, int]) -> dict[str, Any]:
-    """A refund by amount from one payment.
+    """A refund of an amount from one payment, with its part for shipping; `refund_lines` says what it is for.
 
     Errors: Refused, with nothing sent, for what this call cannot say exactly: no payment named, no positive amount,
-    more than two decimals, stock to be returned (only a refund by lines returns stock).
+    more than two decimals, stock to be returned without naming lines, a shipping part that is not a part.
     """
     if request.payment_id is None:
         raise _not_sent("a refund must name the payment it is taken from", "payment_needed")
     if request.amount.amount_minor <= 0:
         raise _not_sent(f"{request.amount} is not an amount to refund", "amount_not_positive")
-    if request.restock:
+    if request.restock and not request.lines:
         raise _not_sent("a refund by amount cannot return stock", "cannot_restock")
     body: dict[str, Any] = {
         "order_id": order_id,
@@ -76,12 +76,90 @@ def refund_body(order_id: str, request: RefundRequest, exponents: Mapping[str, i
         "currency": request.amount.currency,
         "notify": request.notify_buyer,
     }
+    if request.shipping is not None:
+        body["shipping"] = {"full_refund": False, "amount": _part(request.shipping, request.amount, exponents)}
     note = with_token(request.reason, request.token)
     if note:
         body["note"] = note
     if request.processed_at is not None:
         body["processed_at"] = moment_text(request.processed_at)
     return body
+
+
+def ship_body(request: ShipRequest) -> dict[str, Any]:
+    """The body of the call that makes a shipped parcel. `notify_customer` is always sent; of tracking that is
+    given, all three fields are, empty where unknown, as the recording has it."""
+    parcel: dict[str, Any] = {
+        "line_items": [{"id": line.line_item_id, "quantity": line.quantity} for line in request.lines],
+        "notify_customer": request.notify_buyer,
+    }
+    if request.carrier or request.tracking_number or request.tracking_url:
+        parcel["tracking_info_list"] = [
+            {
+                "tracking_company": request.carrier or "",
+                "tracking_number": request.tracking_number or "",
+                "tracking_url": request.tracking_url or "",
+            }
+        ]
+    return {"fulfillment": parcel}
+
+
+def refund_lines(request: RefundRequest, order: Any) -> list[dict[str, Any]]:
+    """What the refund is for. Each unit must be told as Unshipped or Returned (it had left), which the order as it is
+    now decides; whether stock comes back is always said.
+
+    Errors: Refused, with nothing sent: no such line, more than is left, or a line of which only some units have left
+    while only some are refunded, because then nobody can say which ones are meant.
+    """
+    lines = {str(line.get("id")): line for line in _objects(order, "line_items")}
+    given_back: dict[str, int] = {}
+    for record in _objects(order, "refunds"):
+        for row in _objects(record, "refund_line_items"):
+            line_id = str(row.get("line_item_id"))
+            given_back[line_id] = given_back.get(line_id, 0) + _units(row.get("quantity"))
+    rows = []
+    for asked in request.lines:
+        line_id = asked.line_item_id
+        if line_id not in lines or not line_id.isascii() or not line_id.isdecimal():
+            raise _not_sent(f"the order has no line {line_id}", "no_such_line")
+        left = _units(lines[line_id].get("quantity")) - given_back.get(line_id, 0)
+        waiting = min(_units(lines[line_id].get("fulfillable_quantity")), left)
+        if asked.quantity > left:
+            raise _not_sent(f"line {line_id} has fewer units left to refund", "too_many_units")
+        if 0 < waiting < left and asked.quantity < left:
+            said = f"only some units of line {line_id} have left, and the call must say which are meant"
+            raise _not_sent(said, "line_partly_shipped")
+        unshipped = min(waiting, asked.quantity)
+        for quantity, kind, stock in (
+            (unshipped, "Unshipped", "cancel"),
+            (asked.quantity - unshipped, "Returned", "return"),
+        ):
+            if quantity:
+                row = {
+                    "line_item_id": int(line_id),
+                    "quantity": quantity,
+                    "type": kind,
+                }  # a long here, text elsewhere
+                rows.append({**row, "restock_type": stock if request.restock else "no_restock"})
+    return rows
+
+
+def _objects(node: Any, name: str) -> list[dict[str, Any]]:
+    rows = node.get(name) if isinstance(node, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _part(shipping: Money, amount: Money, exponents: Mapping[str, int]) -> str:
+    if shipping.currency != amount.currency or not 0 < shipping.amount_minor <= amount.amount_minor:
+        raise _not_sent(f"{shipping} for shipping is not a part of {amount}", "shipping_not_a_part")
+    return two_decimals(shipping, exponents)
+
+
+def _units(value: Any) -> int:
+    """A count of units. Refused where the order does not say it: it decides what the refund is told."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _not_sent("the order does not say how many units have left", "units_not_told")
+    return value
 
 
 def two_decimals(amount: Money, exponents: Mapping[str, int]) -> str:

@@ -7,6 +7,7 @@ README.md beside this file.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from ordersync.connector import (
     Receipt,
     RefundRequest,
     Semantics,
+    ShipRequest,
     ShopFacts,
     ShopSettings,
     Window,
@@ -29,12 +31,13 @@ from ordersync.errors import (
     NotFound,
     OrdersyncError,
     Refused,
+    Transient,
     Unauthorized,
 )
-from ordersync.http import Answer, RateLimit, ShopClient, parse_rate, safe_text
+from ordersync.http import Answer, RateLimit, ShopClient, decode_json, parse_rate, safe_text
 
 from .asking import Asking, read_list, word
-from .bodies import cancel_body, error_text, refund_body, user_errors
+from .bodies import cancel_body, error_text, refund_body, refund_lines, ship_body, user_errors
 from .rows import Listing, Marks, marks, split
 from .scan import ChangedScan, Limits
 from .settings import BearerAuth, ShoplineSettings, token_end
@@ -49,6 +52,8 @@ _STORE_STATES = {
     4: "is frozen",
     5: "is deactivated",
 }
+_LOOK_AT_MOST_S = 20.0
+"""A look before a write that took longer is too old to act on: the engine expects the write to be on its way."""
 _SHUT_OUT = frozenset({402, 423, 433, 434, 435, 436})
 """The store is frozen, locked, or its security layer blocks us."""
 _TOKEN_ENDS_SOON = timedelta(days=60)
@@ -74,6 +79,9 @@ class ShoplineConnector:
         idempotency_key_life=None,
         refund_names_payment=True,
         refund_can_only_mark=True,
+        refund_by=frozenset({"amount", "lines", "shipping"}),
+        refund_restocks="with_lines",
+        tracking=True,
         refund_token_field="note",  # noqa: S106  # the name of a field
         cancel_token_field="cancel_reason",  # noqa: S106  # the name of a field
         records_cancel=True,
@@ -238,31 +246,61 @@ class ShoplineConnector:
         return Receipt(status="cancelled" if order.get("cancelled_at") else None, request_id=answer.request_id)
 
     def refund(self, order_id: str, request: RefundRequest, key: str) -> Receipt:
-        """Refund an amount from one payment slip.
+        """Refund an amount from one payment slip, on its own or for lines and shipping.
 
-        Shape:   POST order/refund.json; the answer `{"data": {id, transactions[]}}` may say `pending`.
+        Shape:   POST order/refund.json; the answer `{"data": {id, transactions[]}}` may say `pending`. Each line must
+                 be told as Unshipped or Returned, so a refund that names lines reads the order first.
         Units:   two-decimal text in the payment's settlement currency.
-        Errors:  Refused on 4xx or when the request cannot be said exactly; OutcomeUnknown when no clear answer came.
+        Errors:  Refused on 4xx or when the request cannot be said exactly; Transient when the order could not be read
+                 (nothing was sent); OutcomeUnknown when no clear answer came.
         Source:  Refund order, v20250601.
         """
         self._path_id(order_id)
         try:
             body = refund_body(order_id, request, self.settings.exponents)
+            if request.lines:
+                body["refund_line_items"] = refund_lines(request, self._look_first(order_id))
         except Refused as not_sent:
             not_sent.shop, not_sent.order = self.shop, order_id
             raise
         answer = self._write("POST", "order/refund.json", body, "refund", order_id)
-        stated = answer.json()
-        record = stated.get("data") if isinstance(stated, dict) else None
-        if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
-            raise answer.broken("the answer holds no refund", code="no_record")
-        if record.get("order_id") not in (None, order_id):
-            raise answer.broken("the answer is about another order", code="other_order")
+        record = self._record_of(answer, "data", order_id)
         moved = record.get("transactions")
         first = moved[0] if isinstance(moved, list) and moved and isinstance(moved[0], dict) else {}
         return Receipt(
             platform_ref=record["id"], status=_text_or_none(first.get("status")), request_id=answer.request_id
         )
+
+    def ship(self, order_id: str, request: ShipRequest, key: str) -> Receipt:
+        """Make a shipped parcel: there is no packed one. Twice the same is two parcels, while units are left.
+
+        Shape:   POST orders/{id}/fulfillments.json; the answer `{"fulfillment": {id, line_items[], …}}` has line
+                 ids as numbers.
+        Errors:  Refused on 4xx, and before sending with `fulfillment_id`; OutcomeUnknown when no clear answer
+                 came or the parcel made is another.
+        Source:  Create fulfillment; recorded from a v20260601 store.
+        """
+        self._path_id(order_id)
+        if request.fulfillment_id is not None:
+            raise Refused(
+                "ship: this platform has no packed parcels to ship; nothing was sent",
+                code="no_packed_parcels",
+                shop=self.shop,
+                order=order_id,
+                operation="ship",
+            )
+        path = f"orders/{order_id}/fulfillments.json"
+        answer = self._write("POST", path, ship_body(request), "ship", order_id)
+        parcel = self._record_of(answer, "fulfillment", order_id)
+        rows = parcel.get("line_items")
+        inside = [
+            (str(row.get("id")), row.get("fulfillment_quantity")) for row in rows or () if isinstance(row, dict)
+        ]
+        if rows is not None and sorted(inside, key=repr) != sorted(
+            ((line.line_item_id, line.quantity) for line in request.lines), key=repr
+        ):
+            raise answer.broken("the parcel made holds something else than asked for", code="not_as_asked")
+        return Receipt(platform_ref=parcel["id"], status="shipped", request_id=answer.request_id)
 
     def archive(self, order_id: str, key: str) -> Receipt:
         """Archive ("close") the order. Errors as `cancel`; a 200 may carry `user_errors`, which is a refusal.
@@ -306,6 +344,43 @@ class ShoplineConnector:
         if not is_so(found):
             raise refused
         return Receipt(already_done=True, status=status, request_id=refused.request_id)
+
+    def _look_first(self, order_id: str) -> Any:
+        """The order as it is now, for a write that depends on it. Nothing was sent when this fails.
+
+        Errors: Transient, also when the look took so long that it is no longer `now`; Refused for no such order.
+        """
+        began = time.monotonic()
+        try:
+            order = decode_json(self.fetch(order_id).payload)
+        except NotFound as missing:
+            raise Refused(
+                f"{missing.message}; nothing was sent",
+                code="no_such_record",
+                shop=self.shop,
+                order=order_id,
+                operation="refund",
+            ) from missing
+        if time.monotonic() - began > _LOOK_AT_MOST_S:
+            raise Transient(
+                f"refund: {self.shop} took too long to show the order; nothing was sent",
+                code="look_too_slow",
+                shop=self.shop,
+                order=order_id,
+                operation="refund",
+                next_step="run the same command again later",
+            )
+        return order
+
+    def _record_of(self, answer: Answer, name: str, order_id: str) -> dict[str, Any]:
+        """The record a write made, from under `name`."""
+        stated = answer.json()
+        record = stated.get(name) if isinstance(stated, dict) else None
+        if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
+            raise answer.broken("the answer holds no record", code="no_record")
+        if record.get("order_id") not in (None, order_id):
+            raise answer.broken("the answer is about another order", code="other_order")
+        return record
 
     def _order_of(self, answer: Answer, order_id: str) -> dict[str, Any]:
         stated = answer.json()

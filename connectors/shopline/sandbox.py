@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 from ordersync.testing.sales import SaleSpec, sales
 from ordersync.testing.sandbox import Fault, HttpError, Reply, Request, Sandbox, SandboxServer, route
 
-from .sandbox_answers import cancel_answer, refund_answer, update_answer
+from .sandbox_answers import cancel_answer, fulfillment_answer, refund_answer, update_answer
 from .sandbox_list import count, list_page
 from .sandbox_orders import JsonObject
-from .sandbox_records import minor_of
+from .sandbox_records import RefundedLine, minor_of, parcels_of
 from .sandbox_seed import place_mixed
 from .sandbox_state import OwnCancel, OwnRefund, Problem, Row, ShoplineState, Unknowns
 
@@ -112,6 +112,11 @@ class ShoplineSandbox(Sandbox):
         with self.lock:
             return str(self.state.ship(order_id, quantities, **more)["id"])
 
+    def unship(self, order_id: str, fulfillment_id: str) -> None:
+        """A person cancels a parcel: it stays in the list, and its units can be sent again."""
+        with self.lock:
+            self.state.unship(order_id, fulfillment_id)
+
     def archive(self, order_id: str, *, hidden: bool = True) -> None:
         with self.lock:
             self.state.archive(order_id, hidden=hidden)
@@ -128,6 +133,10 @@ class ShoplineSandbox(Sandbox):
     def own_cancels(self) -> list[OwnCancel]:
         with self.lock:
             return self.state.own_cancels()
+
+    def own_parcels(self) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+        with self.lock:
+            return [parcel for row in self.state.rows.values() for parcel in parcels_of(row.payload)]
 
     # The kit's hooks.
 
@@ -301,7 +310,14 @@ class ShoplineSandbox(Sandbox):
             minor = minor_of(amount, order["currency"])
         except (ArithmeticError, ValueError):
             raise Problem(400, "amount is invalid") from None
-        record = self.state.refund(order_id, minor, note=body.get("note"), payment_id=slip_id)
+        record = self.state.refund(
+            order_id,
+            minor,
+            note=body.get("note"),
+            payment_id=slip_id,
+            lines=_refunded_lines(body),
+            shipping_minor=_shipping_minor(body, order["currency"]),
+        )
         return Reply(200, {"data": refund_answer(record, self.state.now())})
 
     @route("PUT", "/orders/{order_id}/hide_mark.json")
@@ -349,14 +365,16 @@ class ShoplineSandbox(Sandbox):
         lines = stated.get("line_items") if isinstance(stated, dict) else None
         if not isinstance(stated, dict) or not isinstance(lines, list):
             raise Problem(400, "line_items is required")
+        if not isinstance(stated.get("notify_customer", False), bool):
+            raise Problem(400, "notify_customer has the wrong type")
         info = (stated.get("tracking_info_list") or [{}])[0]
         tracking = tuple(str(info.get(f"tracking_{name}") or "") for name in ("company", "number", "url"))
-        parcel = self.state.ship(
-            order_id,
-            {str(line.get("id")): int(line.get("quantity", 0)) for line in lines},
-            tracking=(tracking[0], tracking[1], tracking[2]),
-        )
-        return Reply(200, {"fulfillment": parcel})
+        wanted: dict[str, int] = {}
+        for line in lines:
+            line_id, quantity = _field(line, "id"), line.get("quantity")
+            wanted[line_id] = wanted.get(line_id, 0) + _quantity(quantity)
+        parcel = self.state.ship(order_id, wanted, tracking=(tracking[0], tracking[1], tracking[2]))
+        return Reply(200, {"fulfillment": fulfillment_answer(self.state.row(order_id).payload, parcel)})
 
     @route("POST", "/orders/{order_id}/fulfillments/{fulfillment_id}/cancel.json")
     def post_cancel_fulfillment(self, request: Request, order_id: str, fulfillment_id: str) -> Reply:
@@ -379,6 +397,42 @@ def _body(request: Request) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise Problem(400, "The request body must be an object")
     return said
+
+
+def _refunded_lines(body: Mapping[str, Any]) -> list[RefundedLine]:
+    """`refund_line_items` of a refund: ids are numbers here, and each row must say what kind it is."""
+    rows = body.get("refund_line_items") or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Problem(400, "refund_line_items has the wrong type")
+    found = []
+    for row in rows:
+        line_id, stock = row.get("line_item_id"), row.get("restock_type", "no_restock")
+        if not isinstance(line_id, int) or isinstance(line_id, bool):
+            raise Problem(400, "line_item_id has the wrong type")
+        if row.get("type") not in ("Unshipped", "Returned"):
+            raise Problem(400, "type value is illegal")
+        if stock not in ("no_restock", "cancel", "return"):
+            raise Problem(400, "restock_type value is illegal")
+        found.append(RefundedLine(str(line_id), _quantity(row.get("quantity")), row["type"], stock))
+    return found
+
+
+def _shipping_minor(body: Mapping[str, Any], currency: str) -> int:
+    shipping = body.get("shipping")
+    if shipping is None:
+        return 0
+    if not isinstance(shipping, dict) or not isinstance(shipping.get("full_refund"), bool):
+        raise Problem(400, "shipping has the wrong type")
+    try:
+        return minor_of(_field(shipping, "amount"), currency)
+    except (ArithmeticError, ValueError):
+        raise Problem(400, "amount is invalid") from None
+
+
+def _quantity(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise Problem(400, "quantity must be greater than 0")
+    return value
 
 
 def _field(body: Mapping[str, Any], name: str) -> str:

@@ -86,3 +86,29 @@ def refund_answer(record: JsonObject, now: datetime) -> JsonObject:
         "order_adjustments": record["order_adjustments"],
         "total_duties_set": None,
     }
+
+
+_PARCEL_LINE = (
+    *("fulfillable_quantity", "fulfillment_quantity", "grams", "name", "price", "price_set", "product_id"),
+    *("quantity", "requires_shipping", "sku", "tax_lines", "taxable", "title", "variant_id", "variant_title"),
+)
+
+
+def fulfillment_answer(order: JsonObject, parcel: JsonObject) -> JsonObject:
+    """Line ids are numbers here, the name has another form, and tracking is told once more as lists; no
+    `shipment_status` (recorded)."""
+    info = parcel["tracking_info_list"]
+    place = [known["id"] for known in order["fulfillments"]].index(parcel["id"]) + 1
+    answer = {name: value for name, value in parcel.items() if name != "shipment_status"}
+    prices = prices_of(order, two_decimals="." in order["current_total_price"])
+    rest = {**prices.both("total_discount", 0), "version": "0"}
+    return {
+        **answer,
+        "line_items": [
+            {**{name: line[name] for name in _PARCEL_LINE}, "id": int(line["id"]), **rest}
+            for line in parcel["line_items"]
+        ],
+        "name": f"#{order['name']}.{place}",
+        "tracking_numbers": [one["tracking_number"] for one in info],
+        "tracking_urls": [one["tracking_url"] for one in info],
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ordersync.model import Money
 
@@ -103,9 +103,25 @@ def parcel_of(
         "shipment_status": None,
         "status": "success",
         **info,
-        "tracking_info_list": [info] if number else [],
+        "tracking_info_list": [info] if any(tracking) else [],
         "updated_at": time_text(when),
     }
+
+
+def parcels_of(order: Mapping[str, Any]) -> list[tuple[str, str, str, dict[str, int], str | None]]:
+    """(order id, parcel id, shipped|delivered|cancelled, units by line id, tracking number) of an order's parcels."""
+    return [
+        (
+            order["id"],
+            parcel["id"],
+            "cancelled"
+            if parcel["status"] == "cancelled"
+            else ("delivered" if parcel["shipment_status"] == "delivered" else "shipped"),
+            {line["id"]: line["fulfillment_quantity"] for line in parcel["line_items"]},
+            parcel["tracking_number"] or None,
+        )
+        for parcel in order["fulfillments"]
+    ]
 
 
 def settle_words(order: JsonObject) -> None:
@@ -129,9 +145,12 @@ def settle_words(order: JsonObject) -> None:
     order["fulfillment_status_v2"] = {"null": "unshipped", "fulfilled": "shipped"}.get(word, "partial")
 
 
-def refund_line(line: Mapping[str, Any], prices: Prices, number: str, *, restocked: bool) -> JsonObject:
-    """One row of `refund_line_items`: the whole line, with JSON numbers for its sums."""
-    minor = minor_of(line["price"], prices.currency) * int(line["quantity"])
+def refund_line(
+    line: Mapping[str, Any], prices: Prices, number: str, *, stock: str, quantity: int | None = None
+) -> JsonObject:
+    """One row of `refund_line_items`: some units or the whole line, with JSON numbers for its sums."""
+    units = int(line["quantity"]) if quantity is None else quantity
+    minor = minor_of(line["price"], prices.currency) * units
     shown = (
         *("attribute", "fulfillable_quantity", "fulfillment_service", "fulfillment_status", "grams", "id", "name"),
         *("price", "price_set", "product_id", "quantity", "requires_shipping", "sku", "tax_lines", "taxable"),
@@ -141,8 +160,8 @@ def refund_line(line: Mapping[str, Any], prices: Prices, number: str, *, restock
         "id": f"RDP{number}",
         "line_item": {name: line[name] for name in shown},
         "line_item_id": line["id"],
-        "quantity": line["quantity"],
-        "restock_type": "cancel" if restocked else "no_restock",
+        "quantity": units,
+        "restock_type": stock,
         "subtotal": prices.number(minor),
         "subtotal_set": prices.pair(minor),
         "total_tax": 0,
@@ -150,15 +169,47 @@ def refund_line(line: Mapping[str, Any], prices: Prices, number: str, *, restock
     }
 
 
-def adjustment(order_id: str, minor: int, prices: Prices, number: str) -> JsonObject:
-    """`order_adjustments`: what was refunded differs from what the returned lines were worth."""
+class RefundedLine(NamedTuple):
+    """What a refund says of one line. `kind`: Unshipped or Returned; `stock`: no_restock, cancel or return."""
+
+    line_id: str
+    quantity: int
+    kind: str
+    stock: str = "no_restock"
+
+
+def refunded_units(order: Mapping[str, Any], line_id: str) -> int:
+    return sum(
+        int(row["quantity"])
+        for record in order["refunds"]
+        for row in record["refund_line_items"]
+        if row["line_item_id"] == line_id
+    )
+
+
+def sent_units(order: Mapping[str, Any], line_id: str) -> int:
+    """Units of a line in parcels that are not cancelled."""
+    return sum(
+        int(line["fulfillment_quantity"])
+        for parcel in order["fulfillments"]
+        if parcel["status"] == "success"
+        for line in parcel["line_items"]
+        if line["id"] == line_id
+    )
+
+
+def adjustment(
+    order_id: str, minor: int, prices: Prices, number: str, kind: str = "refund_discrepancy"
+) -> JsonObject:
+    """`order_adjustments`: what was refunded differs from what the returned lines were worth, or is for shipping
+    (`shipping_refund`)."""
     return {
         "amount": prices.text(minor),
         "amount_set": prices.pair(minor, numbers=True),
         "id": f"RAP{number}",
-        "kind": "refund_discrepancy",
+        "kind": kind,
         "order_id": order_id,
-        "reason": "Refund discrepancy",
+        "reason": "Refund discrepancy" if kind == "refund_discrepancy" else "",
         "refund_id": f"27{number}",
         "tax_amount": prices.text(0),
         "tax_amount_set": prices.pair(0, numbers=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from ordersync.testing.sandbox import encode_body
 
 from .sandbox_orders import JsonObject, Line, Prices, Sale, Slip, build_order, time_text
 from .sandbox_records import (
+    RefundedLine,
     adjustment,
     minor_of,
     paid_minor,
@@ -28,6 +29,8 @@ from .sandbox_records import (
     refund_line,
     refund_record,
     refunded_minor,
+    refunded_units,
+    sent_units,
     settle_words,
 )
 
@@ -45,6 +48,8 @@ class Unknowns:
     refund_starts_pending: bool = False
     refund_moves_updated_at: bool = True
     refund_status_moves_updated_at: bool = False
+    refund_lowers_fulfillable: bool = True
+    """Units refunded as Unshipped can no longer be sent."""
     archive_moves_updated_at: bool = False
     jpy_two_decimals: bool = True
     """Amounts in currencies without decimals are written with two."""
@@ -102,6 +107,8 @@ class ShoplineState:
         self.handle = handle
         self.store_id = "1644828244663"
         self.rows: dict[str, Row] = {}
+        self._returned: dict[tuple[str, str], int] = {}
+        """(order id, line id) to the units refunded after they had left; no read shows them apart."""
         self._dice = dice
         self._serial = 0
         self._index: list[tuple[float, str]] | None = None
@@ -202,8 +209,11 @@ class ShoplineState:
                 refund_id=self._new_id("26", 22),
                 prices=prices,
             )
+            stock = "cancel" if restock else "no_restock"
             record["refund_line_items"] = [
-                refund_line(line, prices, number, restocked=restock) for line in order["line_items"]
+                refund_line(line, prices, number, stock=stock, quantity=left_of_line)
+                for line in order["line_items"]
+                if (left_of_line := line["quantity"] - refunded_units(order, line["id"])) > 0
             ]
             if not moved:
                 record["order_adjustments"] = [adjustment(order_id, total, prices, number)]
@@ -223,9 +233,12 @@ class ShoplineState:
         note: str | None = None,
         status: str | None = None,
         payment_id: str | None = None,
+        lines: Sequence[RefundedLine] = (),
+        shipping_minor: int = 0,
         at: datetime | None = None,
     ) -> JsonObject:
-        """Refund an amount, as the admin or the call does; returns the record. `status`: pending or success."""
+        """Refund an amount, as the admin or the call does; returns the record. `status`: pending or success.
+        What the amount has more or less than lines and shipping are worth becomes a `refund_discrepancy`."""
         order = self.row(order_id).payload
         slips = [slip for slip in order["payment_details"] if payment_id in (None, slip["pay_seq"])]
         if not slips:
@@ -244,10 +257,39 @@ class ShoplineState:
             record = refund_record(
                 order, amount_minor, when, note, refund_id=refund_id, prices=prices, status=word
             )
-            record["order_adjustments"] = [adjustment(order_id, amount_minor, prices, self._new_id("", 19))]
+            rows = [self._take_back(order, line, prices) for line in lines]
+            record["refund_line_items"] = rows
+            worth = sum(minor_of(row["subtotal"], prices.currency) for row in rows)
+            apart = (
+                ("shipping_refund", shipping_minor),
+                ("refund_discrepancy", amount_minor - worth - shipping_minor),
+            )
+            record["order_adjustments"] = [
+                adjustment(order_id, minor, prices, self._new_id("", 19), kind) for kind, minor in apart if minor
+            ]
             order["refunds"].append(record)
             settle_words(order)
+        for line in lines:
+            if line.kind == "Returned":
+                place = (order_id, line.line_id)
+                self._returned[place] = self._returned.get(place, 0) + line.quantity
         return record
+
+    def _take_back(self, order: JsonObject, asked: RefundedLine, prices: Prices) -> JsonObject:
+        """Refund some units of a line, which have left or not."""
+        line = _line_of(order, asked.line_id)
+        returned = self._returned.get((order["id"], asked.line_id), 0)
+        is_return = asked.kind == "Returned"
+        most = line["quantity"] - refunded_units(order, asked.line_id)
+        if is_return:
+            most = min(most, sent_units(order, asked.line_id) - returned)
+        else:
+            most = min(most, line["fulfillable_quantity"])
+        if not 0 < asked.quantity <= most:
+            raise Problem(422, "The refund quantity exceeds the refundable quantity")
+        if not is_return and self.unknowns.refund_lowers_fulfillable:
+            line["fulfillable_quantity"] -= asked.quantity
+        return refund_line(line, prices, self._new_id("", 19), stock=asked.stock, quantity=asked.quantity)
 
     def settle_refund(
         self, order_id: str, refund_id: str, status: str = "success", *, at: datetime | None = None
@@ -273,6 +315,8 @@ class ShoplineState:
         when = at or self.now()
         with self.edit(order_id, at=when) as order:
             lines = []
+            for line_id in quantities or ():
+                _line_of(order, line_id)
             for line in order["line_items"]:
                 quantity = line["fulfillable_quantity"] if quantities is None else quantities.get(line["id"], 0)
                 if quantity > line["fulfillable_quantity"]:
@@ -380,6 +424,14 @@ class ShoplineState:
     def _new_id(self, prefix: str, digits: int) -> str:
         """Ids rise with time and say what they are by their first two digits."""
         return prefix + f"{5_000_000_000_000 + self._next():0>{digits - len(prefix)}}"
+
+
+def _line_of(order: JsonObject, line_id: str) -> JsonObject:
+    for line in order["line_items"]:
+        if line["id"] == line_id:
+            found: JsonObject = line
+            return found
+    raise Problem(422, "The line item does not exist.")
 
 
 def _copied(value: Any) -> Any:

@@ -19,13 +19,14 @@ from pydantic import BaseModel, ValidationError
 from ordersync.connector import WRITE_CALLS, ShopSettings, load
 from ordersync.errors import ConfigError
 from ordersync.http import parse_rate
+from ordersync.model.traits import REFERENCE_LENGTH_MAX
 from ordersync.secrets_text import Substitution, read_dotenv
 from ordersync.settings import KindSettings, PolicySettings, Settings, parse_duration
 from ordersync.yaml_text import KeyPath, YamlText, parse_yaml
 
 DEFAULT_FILE = "ordersync.yaml"
 CONFIG_VARIABLE = "ORDERSYNC_CONFIG"
-ALLOW_GROUPS = {"fulfill": ("pack", "ship", "deliver"), "progress": ("complete",)}
+ALLOW_GROUPS = {"fulfill": ("pack", "ship", "deliver"), "progress": ("confirm", "process", "complete")}
 """Words of `allow` that stand for several calls."""
 _SHOP_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 NOT_ACTED_ON = ("schedule", "alerts", "privacy.raw_payloads")
@@ -54,11 +55,7 @@ class Config:
 
     @property
     def not_acted_on(self) -> list[str]:
-        found = [name for name in NOT_ACTED_ON if name in self.written]
-        refund = self.settings.policy.refund
-        if refund is not None and refund.restock == "as_origin":
-            found.append("policy.refund.restock (a refund that restocked is held, not carried)")
-        return found
+        return [name for name in NOT_ACTED_ON if name in self.written]
 
     @property
     def store_url(self) -> str:
@@ -181,10 +178,16 @@ def _check_names(settings: Settings, written: Collection[str], problems: _Proble
             problems.add(("links", index, "to"), "write it as shop.number or shop.id")
         if rule.shop == rule.target_shop:
             problems.add(("links", index, "to"), "a rule joins two different shops")
-        if rule.field not in ("number", "note") and not re.match(r"^[a-z_]+\.\S", rule.field):
-            problems.add(
-                ("links", index, "field"), "write it as metadata.KEY, note_attributes.KEY, number or note"
-            )
+        if not _is_field(rule.field):
+            problems.add(("links", index, "field"), _FIELD_FORM)
+        for name, value in rule.where.items():
+            if not _is_field(name):
+                problems.add(("links", index, "where", name), _FIELD_FORM)
+            if not 0 < len(value.strip()) == len(value) <= REFERENCE_LENGTH_MAX:
+                problems.add(
+                    ("links", index, "where", name),
+                    f"a value is 1 to {REFERENCE_LENGTH_MAX} characters without spaces around it",
+                )
     for kind in PolicySettings.model_fields:
         chosen: KindSettings | None = getattr(settings.policy, kind)
         if chosen is None:
@@ -199,6 +202,10 @@ def _check_names(settings: Settings, written: Collection[str], problems: _Proble
         for shop in chosen.sources:
             if written and shop not in written:
                 problems.add(("policy", kind, "from"), f"there is no shop {shop!r}; shops are {known}")
+
+
+def _is_field(name: str) -> bool:
+    return name in ("number", "note") or re.match(r"^[a-z_]+\.\S", name) is not None
 
 
 def _is_switch(annotation: Any) -> bool:
@@ -249,6 +256,7 @@ class _Problems:
         return ConfigError("\n  ".join([f"{len(found)} mistakes", *lines]), code="bad_config", next_step=_FIX)
 
 
+_FIELD_FORM = "write it as metadata.KEY, note_attributes.KEY, number or note"
 _FIX = "correct it, then run: ordersync check (config.example.yaml explains every key)"
 
 

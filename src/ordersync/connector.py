@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from ordersync.errors import ConfigError
 from ordersync.model import Frozen, Money
@@ -20,7 +20,10 @@ from ordersync.model.semantics import Semantics as Semantics
 ENTRY_POINT_GROUP = "ordersync.connectors"
 MAX_ORDER_BYTES = 2 * 1024 * 1024
 """A larger order is not stored: a page names it in `unreadable`, `fetch` raises MappingError("order_too_large")."""
-WRITE_CALLS = ("cancel", "refund", "complete", "archive", "capture")
+WRITE_CALLS = (
+    *("cancel", "refund", "pack", "ship", "deliver"),
+    *("confirm", "process", "complete", "archive", "capture"),
+)
 
 
 class ShopSettings(BaseModel):
@@ -100,8 +103,32 @@ class CancelRequest(Frozen):
     """Our short fact id; the connector writes it where the platform gives it back."""
 
 
+class LineQuantity(Frozen):
+    """So many units of one line of the order, by the platform's own line id."""
+
+    line_item_id: Annotated[str, Field(min_length=1)]
+    quantity: Annotated[int, Field(gt=0)]
+
+
+def _each_line_once(lines: tuple[LineQuantity, ...]) -> tuple[LineQuantity, ...]:
+    if len({line.line_item_id for line in lines}) < len(lines):
+        raise ValueError("a line item is named twice")
+    return lines
+
+
+Lines = Annotated[tuple[LineQuantity, ...], AfterValidator(_each_line_once)]
+"""Each line item at most once."""
+Contents = Annotated[Lines, Field(min_length=1)]
+"""What is in a parcel: something."""
+
+
 class RefundRequest(Frozen):
     amount: Money
+    """All the money to be moved, what `lines` and `shipping` stand for included."""
+    lines: Lines = ()
+    """What the money is for; `Semantics.refund_by` says whether the platform can be told."""
+    shipping: Money | None = None
+    """The part of `amount` that is for shipping."""
     payment_id: str | None = None
     to: Literal["original", "books"] = "original"
     reason: str | None = None
@@ -109,6 +136,36 @@ class RefundRequest(Frozen):
     notify_buyer: bool = False
     processed_at: AwareDatetime | None = None
     token: str | None = None
+
+
+class PackRequest(Frozen):
+    """One parcel is made; it has not left."""
+
+    lines: Contents
+    carrier: str | None = None
+    """Only describes: left out where the platform has no place for it."""
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+    """Only where `Semantics.tracking_at_pack`; elsewhere the shipment carries it."""
+    notify_buyer: bool = False
+    token: str | None = None
+
+
+class ShipRequest(Frozen):
+    """One parcel leaves. With `fulfillment_id` a packed one, of which `lines` is all that is inside; without it
+    (`Semantics.ship_needs_pack` is false) a parcel of `lines` that is made and shipped at once."""
+
+    fulfillment_id: str | None = None
+    lines: Contents
+    carrier: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+    notify_buyer: bool = False
+    token: str | None = None
+
+
+class DeliverRequest(Frozen):
+    fulfillment_id: Annotated[str, Field(min_length=1)]
 
 
 class CaptureRequest(Frozen):
@@ -120,7 +177,7 @@ class Receipt(Frozen):
     """What the platform answered to a write that it says it did."""
 
     platform_ref: str | None = None
-    """Id of the record made (refund id, payment id), where the answer has one."""
+    """Id of the record made or moved (refund, payment, fulfillment), where the answer has one."""
     already_done: bool = False
     status: str | None = None
     request_id: str | None = None
@@ -148,7 +205,12 @@ class Connector(Protocol):
     cancel(order_id, CancelRequest, key) -> Receipt
     refund(order_id, RefundRequest, key) -> Receipt
     capture(order_id, CaptureRequest, key) -> Receipt
-    complete(order_id, key) -> Receipt
+    pack(order_id, PackRequest, key) -> Receipt      platform_ref is the fulfillment's id
+    ship(order_id, ShipRequest, key) -> Receipt      likewise
+    deliver(order_id, DeliverRequest, key) -> Receipt
+    confirm(order_id, key) -> Receipt                progress: pending -> confirmed
+    process(order_id, key) -> Receipt                confirmed -> processing
+    complete(order_id, key) -> Receipt               -> completed
     archive(order_id, key) -> Receipt
 
     Writes are one call each and raise Transient (proven not sent), Refused (proven not done) or OutcomeUnknown.
@@ -204,6 +266,31 @@ class CanCapture(Protocol):
 
 
 @runtime_checkable
+class CanPack(Protocol):
+    def pack(self, order_id: str, request: PackRequest, key: str) -> Receipt: ...
+
+
+@runtime_checkable
+class CanShip(Protocol):
+    def ship(self, order_id: str, request: ShipRequest, key: str) -> Receipt: ...
+
+
+@runtime_checkable
+class CanDeliver(Protocol):
+    def deliver(self, order_id: str, request: DeliverRequest, key: str) -> Receipt: ...
+
+
+@runtime_checkable
+class CanConfirm(Protocol):
+    def confirm(self, order_id: str, key: str) -> Receipt: ...
+
+
+@runtime_checkable
+class CanProcess(Protocol):
+    def process(self, order_id: str, key: str) -> Receipt: ...
+
+
+@runtime_checkable
 class CanComplete(Protocol):
     def complete(self, order_id: str, key: str) -> Receipt: ...
 
@@ -214,7 +301,8 @@ class CanArchive(Protocol):
 
 
 def capabilities(connector: type[Connector] | Connector) -> frozenset[str]:
-    """Names of the optional calls this connector has."""
+    """Names of the optional calls this connector has. Of one shop's connector, what its dialect has: `isinstance`
+    with the protocols above answers for the class, so ask here first."""
     optional = (*WRITE_CALLS, "fetch_many", "lookup", "blockers", "payments", "payment_providers", "payment")
     return frozenset(name for name in optional if callable(getattr(connector, name, None)))
 

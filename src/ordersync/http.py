@@ -190,13 +190,14 @@ class ShopClient:
         operation: str,
         order: str | None = None,
         headers: Mapping[str, str] | None = None,
+        params: Params | None = None,
     ) -> Answer:
         """A request that changes something, sent at most once.
 
         Errors: Transient when it was certainly not acted on (no connection, 429), Refused on 4xx,
         OutcomeUnknown when no whole answer came or the platform failed after receiving it.
         """
-        return self._once(method, path, None, json, headers, operation, order, writing=True)
+        return self._once(method, path, params, json, headers, operation, order, writing=True)
 
     def _once(
         self,

@@ -60,6 +60,13 @@ def _only_booleans(value: Any) -> Any:
     return value
 
 
+def _as_text(value: Any) -> Any:
+    """References are stored as text: `true` and `7` are written as they are stored."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
+
+
 MoneyText = Annotated[Money, BeforeValidator(_from_text(Money.parse, Money))]
 Duration = Annotated[timedelta, BeforeValidator(_from_text(parse_duration, timedelta))]
 Moment = Annotated[AwareDatetime, BeforeValidator(_from_text(parse_moment, datetime))]
@@ -80,6 +87,8 @@ class LinkSettings(Section):
     """`shop.number` or `shop.id`."""
     strip: str = ""
     tolerance_minor: Annotated[int, Field(ge=0)] = 1
+    where: dict[str, Annotated[str, BeforeValidator(_as_text)]] = {}
+    """Only orders for which each of these fields (written as `field` is) equals its value."""
     trusted: Switch = False
 
     @property
@@ -97,6 +106,7 @@ class LinkSettings(Section):
             to_shop=self.target_shop,
             to_field=self.target_field,
             strip=self.strip,
+            where=self.where,
             trusted=self.trusted,
             tolerance_minor=self.tolerance_minor,
         )

@@ -83,6 +83,9 @@ def test_what_cannot_be_said_to_medusa_is_refused_before_sending(either: MedusaS
         "payment_required": lambda: either.connector.refund(
             order.id, refund_of(either, order.id, payment_id=None), KEY
         ),
+        "lines_not_possible": lambda: either.connector.refund(
+            order.id, refund_of(either, order.id, shipping=money("1.00 USD")), KEY
+        ),
         "restock_not_possible": lambda: either.connector.refund(
             order.id, refund_of(either, order.id, restock=True), KEY
         ),

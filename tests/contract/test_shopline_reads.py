@@ -383,7 +383,7 @@ def test_a_token_that_cannot_be_sent_is_a_configuration_error(token: str) -> Non
 
 
 def test_capabilities_are_what_the_platform_documents() -> None:
-    assert capabilities(ShoplineConnector) == {"fetch_many", "cancel", "refund", "archive"}
+    assert capabilities(ShoplineConnector) == {"fetch_many", "cancel", "refund", "ship", "archive"}
     assert ShoplineConnector.semantics.cancel_refunds == "unknown"
     assert ShoplineConnector.semantics.idempotency_key_life is None
 

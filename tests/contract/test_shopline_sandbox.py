@@ -120,6 +120,27 @@ def test_a_cancel_answer_has_no_field_the_recorded_one_has_not() -> None:
         assert ours["refunds"][0]["transactions"][0].keys() == refund["transactions"][0].keys()
 
 
+def test_a_fulfillment_answer_has_the_fields_of_the_recorded_one() -> None:
+    """Compared by field names and types only, in place: the recording is third-party data."""
+    recorded = SAMPLES / "recorded" / "create_fulfillment.json"
+    if not recorded.is_file():
+        pytest.skip("the shared recordings are not beside the repository")
+    theirs = json.loads(recorded.read_text(encoding="utf-8"))["body"]["fulfillment"]
+    with shopline_shop() as shop:
+        order_id = shop.sell()
+        line = shop.sandbox.order(order_id)["line_items"][0]
+        info = {"tracking_company": "FedEx", "tracking_number": "1", "tracking_url": ""}
+        stated = {"line_items": [{"id": line["id"], "quantity": 1}], "tracking_info_list": [info]}
+        _, body, _ = ask(shop, f"orders/{order_id}/fulfillments.json", "POST", {"fulfillment": stated})
+        ours = body["fulfillment"]
+    assert {name: type(value) for name, value in ours.items()} == {
+        name: type(value) for name, value in theirs.items()
+    }
+    assert {name: type(value) for name, value in ours["line_items"][0].items()} == {
+        name: type(value) for name, value in theirs["line_items"][0].items()
+    }
+
+
 def test_cancelling_an_unpaid_order_leaves_a_refund_that_moved_nothing(shop: ShoplineShop) -> None:
     order_id = shop.sell(paid=False, provider="COD")
 

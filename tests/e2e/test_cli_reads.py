@@ -118,9 +118,12 @@ def test_connectors_list_says_what_each_can(cli: Cli) -> None:
     found = {c["name"]: c for c in cli.ok("connectors", "list", "--json").json["connectors"]}
     assert found.keys() >= {"headless", "shopline", "medusa"}
     assert "lookup" in found["headless"]["reads"]
-    assert found["shopline"]["writes"] == ["cancel", "refund", "archive"]
+    assert found["shopline"]["writes"] == ["cancel", "refund", "ship", "archive"]
     assert {"payments", "payment_providers", "payment"} <= set(found["medusa"]["reads"])
     assert all(c["version"] and c["feeds"] for c in found.values())
+    shown = " ".join(cli.ok("connectors", "list").out.split())
+    for name, one in found.items():
+        assert f"{name} writes: {', '.join(one['writes'])} " in f"{shown} "
 
 
 def test_links_are_made_listed_and_removed_by_hand(cli: Cli) -> None:

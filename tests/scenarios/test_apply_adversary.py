@@ -12,7 +12,8 @@ from tests.scenarios.test_apply_protocol import WIDE, World
 
 from ordersync.connector import RawOrder, Receipt, RefundRequest
 from ordersync.engine.byhand import Wish, perform, prepare
-from ordersync.engine.linking import link_by_rules, read_link_file
+from ordersync.engine.linkfile import read_link_file
+from ordersync.engine.linking import link_by_rules
 from ordersync.engine.look import make_plan
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.writes import Writer
@@ -248,8 +249,9 @@ def test_a_reference_two_orders_name_links_neither(world: World) -> None:
     rule = LinkRule(source="x", field="metadata.y", to_shop="y")
     report = link_by_rules(world.store, [rule], world.clock())
     assert report.made == []
-    assert [s.hold.target for s in world.store.holds()] == [OrderRef("x", "1"), OrderRef("x", "2")]
-    assert all("2 orders of x name it" in s.hold.message for s in world.store.holds())
+    (held,) = world.store.holds()
+    assert (held.hold.code, held.hold.target) == ("duplicate_mirror", OrderRef("y", "9"))
+    assert "x:1, x:2 are all the same sale as y:9" in held.hold.message
 
 
 def test_a_removed_link_is_not_made_again_by_a_rule_whatever_the_ids_letters(world: World) -> None:
@@ -258,7 +260,7 @@ def test_a_removed_link_is_not_made_again_by_a_rule_whatever_the_ids_letters(wor
     world.read()
     rules = [LinkRule(source="x", field="metadata.y", to_shop="y")]
     (made,) = link_by_rules(world.store, rules, world.clock()).made
-    world.store.remove_link(made.link_id)
+    world.store.remove_link(made)
     assert link_by_rules(world.store, rules, world.clock()).made == []
 
 

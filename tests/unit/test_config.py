@@ -154,9 +154,10 @@ def test_a_promise_this_version_cannot_keep_is_refused(tmp_path: Path, policy: s
     assert f"{key}: " in refused(tmp_path, f"{SHOPS}policy:\n  {policy}\n").message
 
 
-def test_a_restock_policy_is_said_not_to_be_acted_on(tmp_path: Path) -> None:
+def test_a_restock_policy_is_acted_on(tmp_path: Path) -> None:
     config = loaded(tmp_path, SHOPS + "policy: {refund: {from: any, restock: as_origin}}\n")
-    assert [name.split()[0] for name in config.not_acted_on] == ["policy.refund.restock"]
+    assert config.settings.to_policy().refund.restock == "as_origin"
+    assert config.not_acted_on == []
 
 
 def test_an_unknown_key_names_file_line_key_and_the_known_ones(tmp_path: Path) -> None:
@@ -362,6 +363,29 @@ def test_times_need_an_offset() -> None:
         parse_moment("2026-10-01T09:00:00")
     with pytest.raises(ValueError, match="is not a date"):
         parse_moment("soon")
+
+
+def test_where_takes_texts_numbers_and_booleans_as_they_are_stored(tmp_path: Path) -> None:
+    links = (
+        "links:\n  - {from: office, field: number, to: asia.number, where: {metadata.live: true, metadata.v: 2}}\n"
+    )
+    rule = loaded(tmp_path, SHOPS + links).settings.to_rules()[0]
+    assert rule.where == {"metadata.live": "true", "metadata.v": "2"}
+
+
+@pytest.mark.parametrize(
+    "where, said",
+    [
+        ("{source: x}", "links.0.where.source: write it as metadata.KEY"),
+        ("{metadata.source: ''}", "links.0.where.metadata.source: a value is 1 to 200 characters"),
+        ("{metadata.source: ' x'}", "without spaces around it"),
+        ("{metadata.source: [x]}", "links.0.where.metadata.source"),
+        ("[x]", "links.0.where"),
+    ],
+)
+def test_a_where_that_could_never_hold_is_named(tmp_path: Path, where: str, said: str) -> None:
+    links = f"links:\n  - {{from: office, field: number, to: asia.number, where: {where}}}\n"
+    assert said in refused(tmp_path, SHOPS + links).message
 
 
 def test_a_mistake_inside_a_shop_is_not_also_an_unknown_shop(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from ordersync.cli import main as _commands  # noqa: F401  # hangs every command on the tree
 from ordersync.cli.app import app
-from ordersync.config import Config, load_config
-from ordersync.connector import ShopSettings, load
+from ordersync.config import ALLOW_GROUPS, Config, load_config
+from ordersync.connector import WRITE_CALLS, ShopSettings, capabilities, installed, load
 from ordersync.settings import KindSettings, Settings
 from ordersync.yaml_text import parse_yaml
 
@@ -108,6 +108,18 @@ def test_every_command_a_document_names_exists(document: str) -> None:
             continue
         command = " ".join(words[:2]) if words[0] in groups and len(words) > 1 else words[0]
         assert command in known or command in groups, f"{document} names `ordersync {' '.join(words)}`"
+
+
+def test_the_readme_names_every_write_of_every_connector() -> None:
+    for name in installed():
+        [row] = re.findall(rf"(?m)^\| `{name}` \|.*\| ([^|]+) \|$", (ROOT / "README.md").read_text())
+        assert row.split(", ") == [call for call in WRITE_CALLS if call in capabilities(load(name))], name
+
+
+def test_every_group_of_writes_a_shop_may_be_allowed_names_known_calls() -> None:
+    assert {call for calls in ALLOW_GROUPS.values() for call in calls} <= set(WRITE_CALLS)
+    assert ALLOW_GROUPS["fulfill"] == ("pack", "ship", "deliver")
+    assert ALLOW_GROUPS["progress"] == ("confirm", "process", "complete")
 
 
 def test_no_message_sends_a_person_to_a_command_that_is_not_there_yet() -> None:

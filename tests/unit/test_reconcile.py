@@ -222,11 +222,6 @@ def test_a_refund_that_fits_no_single_payment_is_held() -> None:
     assert not decision.actions
 
 
-def test_a_refund_by_line_items_is_held_in_this_version() -> None:
-    decision = decide(build_order("a", refunds=[R("r1", 500, lines=[("line-1", 1)])]), build_order("b"))
-    assert codes(decision) == {"refund_has_lines"}
-
-
 def test_different_totals_and_currencies_stop_money() -> None:
     totals = decide(build_order("a", refunds=[R("r1", 500)]), build_order("b", charged=10_825))
     assert codes(totals) == {"different_totals"}
@@ -387,15 +382,6 @@ def test_an_order_that_is_un_cancelled_is_held_and_nothing_is_undone() -> None:
     )
     assert codes(after) == {"cancellation_vanished"}
     assert not after.actions
-
-
-def test_shipments_and_progress_are_held_where_the_policy_asks_for_them() -> None:
-    orders = build_order("a", shipped=2, progress=Progress.COMPLETED), build_order("b")
-    asked = decide(*orders, policy=Policy(fulfill=ANY, progress=ANY))
-    assert codes(asked) == {"shipment_not_carried", "progress_not_carried"}
-    silent = decide(*orders)
-    assert silent.agrees
-    assert len(silent.skipped) == 2
 
 
 def test_a_member_that_cannot_be_read_blocks_its_link_visibly() -> None:

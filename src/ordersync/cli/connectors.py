@@ -24,14 +24,15 @@ def list_connectors(*, json: JsonOption = False) -> None:
         say_json({"connectors": found})
         return
     say_table(
-        ("CONNECTOR", "PLATFORM", "VERSION", "WRITES"),
-        [(c["name"], c["platform"], c["version"], ", ".join(c["writes"]) or "nothing") for c in found],
+        ("CONNECTOR", "PLATFORM", "VERSION"),
+        [(c["name"], c["platform"], c["version"]) for c in found],
         empty="no connector is installed",
     )
     for one in found:
         say()
-        for line in wrapped(", ".join(one["reads"]), f"{one['name']} reads: "):
-            say(line)
+        for calls in ("reads", "writes"):
+            for line in wrapped(", ".join(one[calls]) or "nothing", f"{one['name']} {calls}: "):
+                say(line)
         say("  its lists of changes bring:")
         for feed in one["feeds"]:
             for line in wrapped(feed["catches"], f"  {feed['name']:<10}"):

@@ -231,7 +231,11 @@ class Day:
         verdict = compare_with_the_shops(
             self.story, self.sandboxes, lambda shop, order: self.sales.get((shop, order))
         )
-        _step("proof", f"the shops' own lists: {verdict.refunds} refunds and {verdict.cancels} cancels, each")
+        _step(
+            "proof",
+            f"the shops' own lists: {verdict.refunds} refunds, {verdict.cancels} cancels, "
+            f"{verdict.parcels} parcels, each",
+        )
         if verdict.wrong:
             _step("", "NOT as it should be:")
             for wrong in verdict.wrong:
@@ -320,6 +324,7 @@ def _write_config(folder: Path, sandboxes: dict[str, Any], servers: dict[str, An
         "policy": {
             "cancel": {"from": "any"},
             "refund": {"from": ["asia", "office"], "carry_after": "0s"},
+            "fulfill": {"from": ["office"]},
         },
         "limits": {"run": wide, "day": wide},
     }

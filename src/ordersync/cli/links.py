@@ -23,9 +23,12 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Say that two or more orders, one per shop, are the same sale."""
+    from ordersync.engine.linkfile import refuse_currencies
     from ordersync.model import LinkOrigin
 
-    made = run.store.add_link([run.ref(text) for text in refs], LinkOrigin.HAND, None, run.now)
+    members = [run.ref(text) for text in refs]
+    refuse_currencies(run.store, members)
+    made = run.store.add_link(members, LinkOrigin.HAND, None, run.now)
     if json:
         say_json({"links": [_as_json(made)]})
         return
@@ -87,7 +90,7 @@ def import_csv(
         1043,4711,2190
         1044,4712,
     """
-    from ordersync.engine.linking import import_links, read_link_file
+    from ordersync.engine.linkfile import import_links, read_link_file
 
     text = _text_of(file)
     rows = read_link_file(run.store, text, list(run.config.settings.shops))

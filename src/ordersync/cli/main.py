@@ -19,6 +19,7 @@ from ordersync.cli import explain as explain  # isort: skip
 from ordersync.cli import byhand as byhand  # isort: skip
 from ordersync.cli import payments as payments  # isort: skip
 from ordersync.cli import links as links  # isort: skip
+from ordersync.cli import suggest as suggest  # isort: skip
 from ordersync.cli import holds as holds  # isort: skip
 from ordersync.cli import resolve as resolve  # isort: skip
 from ordersync.cli import map_file as map_file  # isort: skip

@@ -285,6 +285,7 @@ def _action_json(action: Action) -> dict[str, Any]:
         "kind": action.kind.value,
         "target": {"shop": action.target.shop, "order_id": action.target.order_id},
         "amount": action.amount.model_dump() if action.amount else None,
+        "parcel": action.parcel.model_dump() if action.parcel else None,
         "purse": action.purse.value if action.purse else None,
         "pays_buyer": action.pays_buyer,
         "because": action.because,

@@ -64,9 +64,9 @@ def pull(
     before = {one.number for one in run.store.holds()}
     started = time.monotonic()
     results = _read_all(run, run.shops([shop] if shop else None), sweep=sweep)
-    links_before = len(run.store.links())
+    links_before = run.store.link_count()
     linked = _link(run)
-    links_made = len(run.store.links()) - links_before
+    links_made = run.store.link_count() - links_before
     new_holds = [one.number for one in run.store.holds() if one.number not in before]
     _hold_refused_shops(run, results)
     errors = [result.error for result in results.values() if result.error is not None]

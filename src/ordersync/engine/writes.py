@@ -6,9 +6,10 @@ before anything else is decided; and nothing counts as done before it was read b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ordersync.connector import (
     CanArchive,
@@ -16,12 +17,20 @@ from ordersync.connector import (
     CanCapture,
     CancelRequest,
     CanComplete,
+    CanConfirm,
     CanListBlockers,
+    CanPack,
+    CanProcess,
     CanRefund,
+    CanShip,
     CaptureRequest,
+    LineQuantity,
+    PackRequest,
     Receipt,
     RefundRequest,
+    ShipRequest,
 )
+from ordersync.engine.effects import effect_of, never_shows
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shop
@@ -42,15 +51,14 @@ from ordersync.model import (
     ActionRecord,
     ActionState,
     Hold,
-    Order,
-    OrderStatus,
-    Progress,
+    LineUnits,
+    Parcel,
     Purse,
     fact_of,
     hold_key,
     stable_hash,
 )
-from ordersync.reconcile import Limits, token_in
+from ordersync.reconcile import Limits
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.limits import action_hold_key, check_limits
 from ordersync.store import IntentHeld, Spent, Store
@@ -282,12 +290,20 @@ def call(shop: Shop, action: Action) -> Receipt:
             payment_id=action.payment_id,
             to="books" if action.purse is Purse.BOOKS else "original",
             reason=action.reason,
+            lines=_request_lines(action.refund_lines),
+            shipping=action.shipping,
             restock=action.restock,
             notify_buyer=action.notify_buyer,
             processed_at=action.processed_at,
             token=action.token,
         )
         return connector.refund(order_id, refund, key)
+    if action.kind in (ActionKind.PACK, ActionKind.SHIP) and action.parcel is not None:
+        return _send_parcel(shop, action, action.parcel, missing)
+    if action.kind is ActionKind.CONFIRM and isinstance(connector, CanConfirm):
+        return connector.confirm(order_id, key)
+    if action.kind is ActionKind.PROCESS and isinstance(connector, CanProcess):
+        return connector.process(order_id, key)
     if action.kind is ActionKind.CAPTURE and isinstance(connector, CanCapture):
         return connector.capture(order_id, CaptureRequest(payment_id=action.payment_id, amount=action.amount), key)
     if action.kind is ActionKind.COMPLETE and isinstance(connector, CanComplete):
@@ -295,6 +311,33 @@ def call(shop: Shop, action: Action) -> Receipt:
     if action.kind is ActionKind.ARCHIVE and isinstance(connector, CanArchive):
         return connector.archive(order_id, key)
     raise missing
+
+
+def _send_parcel(shop: Shop, action: Action, parcel: Parcel, missing: Refused) -> Receipt:
+    """Tracking goes with the call that has a place for it."""
+    connector, order_id = shop.connector, action.target.order_id
+    about: dict[str, Any] = {
+        "lines": _request_lines(parcel.lines),
+        "notify_buyer": action.notify_buyer,
+        "token": action.token,
+    }
+    tracking = {
+        "carrier": parcel.carrier,
+        "tracking_number": parcel.tracking_number,
+        "tracking_url": parcel.tracking_url,
+    }
+    if action.kind is ActionKind.PACK and isinstance(connector, CanPack):
+        told = tracking if shop.semantics.tracking_at_pack else {}
+        return connector.pack(order_id, PackRequest(**about, **told), action.key)
+    if action.kind is ActionKind.SHIP and isinstance(connector, CanShip):
+        told = tracking if shop.semantics.tracking and not shop.semantics.tracking_at_pack else {}
+        request = ShipRequest(fulfillment_id=parcel.fulfillment_id, **about, **told)
+        return connector.ship(order_id, request, action.key)
+    raise missing
+
+
+def _request_lines(lines: Sequence[LineUnits]) -> tuple[LineQuantity, ...]:
+    return tuple(LineQuantity(line_item_id=line.line_item_id, quantity=line.quantity) for line in lines)
 
 
 def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> ActionRecord:
@@ -321,7 +364,7 @@ def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> Acti
     except OrdersyncError:
         return store.action(action.key) or record
     effect = effect_of(action, record, order)
-    if effect is None and state is ActionState.RECEIPTED and _never_shows(action, shop, order):
+    if effect is None and state is ActionState.RECEIPTED and never_shows(action, shop, order):
         effect = record.platform_ref or action.kind.value
     if effect is not None:
         store.advance(action.key, state, ActionState.SEEN, platform_ref=effect)
@@ -329,38 +372,3 @@ def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> Acti
     elif state is ActionState.DOUBT:
         store.advance(action.key, state, ActionState.DOUBT, looked_at=now)
     return store.action(action.key) or record
-
-
-def _never_shows(action: Action, shop: Shop, order: Order) -> bool:
-    """This platform's orders do not tell what the action changed: its answer is all there will ever be."""
-    if action.kind is ActionKind.CANCEL:
-        return not shop.semantics.records_cancel
-    silent = not shop.semantics.records_progress and order.order_status is OrderStatus.UNKNOWN
-    return silent and action.kind in (ActionKind.COMPLETE, ActionKind.ARCHIVE)
-
-
-def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
-    """Id of the record that shows the action happened, or None while nothing shows it."""
-    if action.kind is ActionKind.REFUND:
-        for refund in order.refunds or ():
-            if token_in(refund.note) == action.token and refund.amount.amount_minor > 0:
-                return refund.id
-            if record.platform_ref is not None and refund.id == record.platform_ref:
-                return refund.id
-        return None
-    shown = {
-        ActionKind.CANCEL: order.is_cancelled,
-        ActionKind.COMPLETE: order.progress is Progress.COMPLETED,
-        ActionKind.ARCHIVE: order.archived,
-        ActionKind.CAPTURE: _captured(action, order),
-    }[action.kind]
-    return record.platform_ref or action.kind.value if shown else None
-
-
-def _captured(action: Action, order: Order) -> bool:
-    """The payment shows at least what the capture was to leave behind."""
-    wanted = action.captured_after
-    return wanted is not None and any(
-        p.id == action.payment_id and p.captured.currency == wanted.currency and wanted <= p.captured
-        for p in order.payments or ()
-    )

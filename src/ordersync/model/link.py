@@ -16,6 +16,7 @@ class LinkOrigin(StrEnum):
     HAND = "hand"
     CSV = "csv"
     RULE = "rule"
+    SUGGESTION = "suggestion"
 
 
 class Link(Frozen):
@@ -105,6 +106,11 @@ class Ledger(Frozen):
 class ActionKind(StrEnum):
     CANCEL = "cancel"
     REFUND = "refund"
+    PACK = "pack"
+    SHIP = "ship"
+    DELIVER = "deliver"
+    CONFIRM = "confirm"
+    PROCESS = "process"
     COMPLETE = "complete"
     ARCHIVE = "archive"
     CAPTURE = "capture"
@@ -112,6 +118,26 @@ class ActionKind(StrEnum):
     @property
     def moves_money(self) -> bool:
         return self in (ActionKind.CANCEL, ActionKind.REFUND, ActionKind.CAPTURE)
+
+
+class LineUnits(Frozen):
+    """Units of one line item of the order that is written to."""
+
+    line_item_id: str
+    quantity: int
+
+
+class Parcel(Frozen):
+    """What a `pack` or `ship` is about."""
+
+    lines: tuple[LineUnits, ...]
+    shipped_after: tuple[LineUnits, ...]
+    """Units of each of these lines that have left once it is done: this is how it is read back."""
+    fulfillment_id: str | None = None
+    """The packed parcel that is shipped; None where one call makes and ships it."""
+    carrier: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
 
 
 class Action(Frozen):
@@ -135,6 +161,11 @@ class Action(Frozen):
     restock: bool = False
     notify_buyer: bool = False
     processed_at: AwareDatetime | None = None
+    refund_lines: tuple[LineUnits, ...] = ()
+    """What a refund is for, in the target's own lines, where its platform can be told."""
+    shipping: Money | None = None
+    """The part of a refund that is for shipping."""
+    parcel: Parcel | None = None
     captured_after: Money | None = None
     """What the payment must show as captured once a capture is done: earlier captures do not prove this one."""
     because: str

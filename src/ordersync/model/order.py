@@ -229,6 +229,8 @@ class Fulfillment(Frozen):
     shipped_at: AwareDatetime | None = None
     delivered_at: AwareDatetime | None = None
     cancelled_at: AwareDatetime | None = None
+    note: str | None = None
+    """The mark of whoever made the parcel, where the platform keeps one: `Semantics.parcel_token_field`."""
 
 
 class Cancellation(Frozen):

@@ -43,6 +43,8 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "parked": (Verb.LOOK,),
     "unauthorized": (Verb.LOOK,),
     "reference_unconfirmed": (Verb.LEAVE,),
+    "duplicate_mirror": (Verb.LEAVE,),
+    "split_sale": (Verb.LEAVE,),
     "unreadable_row": (Verb.LEAVE,),
 }
 """The verbs of a reason code where they are not `look` and `leave`."""

@@ -232,8 +232,9 @@ def reconcile(
     order is planned; the rest waits for the next look.
     """
     from ordersync.reconcile.cancels import decide_cancel
+    from ordersync.reconcile.progress import decide_progress
     from ordersync.reconcile.refunds import decide_refunds
-    from ordersync.reconcile.uncarried import note_uncarried
+    from ordersync.reconcile.shipments import decide_shipments
 
     case = Case(
         link=link,
@@ -265,7 +266,8 @@ def reconcile(
     case.pairing = pair_refunds(case.members, refund_rows, case.journal)
     decide_refunds(case)
     decide_cancel(case)
-    note_uncarried(case)
+    decide_shipments(case)
+    decide_progress(case)
     return case.result()
 
 
@@ -274,7 +276,7 @@ def _hold_doubts(case: Case) -> None:
     for record in case.journal:
         action = record.action
         if record.state is ActionState.DOUBT:
-            case.money_blocked = True
+            case.money_blocked = case.money_blocked or action.kind.moves_money
             case.hold(
                 "in_doubt",
                 doubt_message(action),

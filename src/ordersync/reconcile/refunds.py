@@ -22,6 +22,7 @@ from ordersync.reconcile.conflicts import hold_conflicts
 from ordersync.reconcile.decide import Case
 from ordersync.reconcile.members import Member, RefundRecord, in_flight_minor, money_digest
 from ordersync.reconcile.pairing import TOLERANCE_MINOR, Row
+from ordersync.reconcile.refund_lines import Unsayable, purpose_at
 
 PAYING_LAG = timedelta(minutes=10)
 REPEAT_WITHIN = timedelta(hours=24)
@@ -121,6 +122,18 @@ def _owed(
         return due, "no_single_payment"
     if _would_hurt(case, row, member, amount, payment):
         return due, "held"
+    try:
+        purpose = purpose_at(case, member, _counted(case, row))
+    except Unsayable as why_not:
+        case.hold(
+            "refund_has_lines",
+            f"{fact.origin} was refunded {amount} for certain line items or with stock returned: {why_not}",
+            fact.fact_id,
+            money=amount,
+            target=member.ref,
+            next_steps=case.refund_steps(member.ref, amount, "carries the amount alone"),
+        )
+        return due, "refund_has_lines"
     generation = sum(1 for a in attempts if a.state is ActionState.EXPIRED)
     there = case.spoken_for_minor(member)
     case.actions.append(
@@ -136,6 +149,9 @@ def _owed(
             purse=payment.purse,
             reason=f"refund of {fact.origin.shop}",
             notify_buyer=case.policy.refund.notify_buyer,
+            refund_lines=purpose.lines,
+            shipping=purpose.shipping,
+            restock=purpose.restock,
             because=_because(row),
             digest=money_digest(case.members, fact.fact_id, str(member.ref), str(amount), copies=fact.token),
             approvals=case.approvals(member.ref, fact.fact_id),
@@ -250,16 +266,6 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
             next_steps=case.refund_steps(target, amount, "if it is still owed"),
         )
         return code
-    if any(r.has_lines or r.restocks for r in row.all_records if r.token is None):
-        case.hold(
-            "refund_has_lines",
-            f"{fact.origin} was refunded {amount} for certain line items; refunds by line are not carried yet",
-            fact.fact_id,
-            money=amount,
-            target=target,
-            next_steps=case.refund_steps(target, amount, "carries the amount without its lines"),
-        )
-        return "refund_has_lines"
     over = next((m for m in case.policy.refund.approve_over if m.currency == amount.currency), None)
     if over is not None and over < amount and not case.approved("needs_approval", fact.fact_id, target, amount):
         case.hold(

@@ -6,7 +6,18 @@ skus agree, unless the merchant declares the key `trusted`.
 
 from __future__ import annotations
 
-from ordersync.model import Frozen, Order
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import Field
+
+from ordersync.model import Frozen, Money
+from ordersync.model.traits import ITEMS_MODULUS, Traits
+
+SPLIT_SALE = "split_sale"
+"""One order of one shop is two or more of another: no link can hold it, a link has one order per shop."""
+DUPLICATE_MIRROR = "duplicate_mirror"
+"""Two orders of one shop are the same order of another: one too many, and only a person knows which."""
+REFERENCE_UNCONFIRMED = "reference_unconfirmed"
 
 
 class LinkRule(Frozen):
@@ -19,49 +30,59 @@ class LinkRule(Frozen):
     """`number` or `id` of the other shop's order."""
     strip: str = ""
     """Prefix taken off the reference before it is looked up."""
+    where: Mapping[str, str] = Field(default_factory=dict)
+    """Only orders for which each of these fields equals its value."""
     trusted: bool = False
     tolerance_minor: int = 1
 
     @property
     def name(self) -> str:
-        return f"{self.source}.{self.field} names {self.to_shop}.{self.to_field}"
-
-    def reference(self, order: Order) -> str | None:
-        """The other order's number or id as this order states it; None when it states none."""
-        if self.field == "number":
-            value = order.number
-        elif self.field == "note":
-            value = order.note
-        else:
-            value = order.references.get(self.field) or order.references.get(self.field.partition(".")[2])
-        text = (value or "").strip()
-        if self.strip and text.startswith(self.strip):
-            text = text[len(self.strip) :]
-        return text or None
+        only = " where " + ", ".join(f"{k} is {v}" for k, v in sorted(self.where.items())) if self.where else ""
+        return f"{self.source}.{self.field}{only} names {self.to_shop}.{self.to_field}"
 
 
-def disagreements(one: Order, other: Order, tolerance_minor: int) -> list[str]:
+def disagreements(one: Traits, other: Traits, tolerance_minor: int) -> list[str]:
     """Why two orders that name each other may not be the same sale; empty when they agree."""
     found: list[str] = []
     if one.draft or other.draft:
         found.append("one of them is a draft")
     if one.currency != other.currency:
         found.append(f"currency {one.currency} and {other.currency}")
-    mine, theirs = one.first_charged, other.first_charged
-    if mine is None or theirs is None:
+    if one.charged is None or other.charged is None:
         found.append("a total is not known")
-    elif mine.currency != theirs.currency or abs(mine.amount_minor - theirs.amount_minor) > tolerance_minor:
-        found.append(f"total {mine} and {theirs}")
-    if one.line_items is None or other.line_items is None:
+    elif one.charged_currency != other.charged_currency or abs(one.charged - other.charged) > tolerance_minor:
+        found.append(f"total {charged_text(one)} and {charged_text(other)}")
+    if one.items is None or other.items is None:
         found.append("line items are not known")
-    elif _units(one) != _units(other):
+    elif one.items != other.items:
         found.append("skus and quantities differ")
     return found
 
 
-def _units(order: Order) -> dict[str, int]:
-    units: dict[str, int] = {}
-    for line in order.line_items or ():
-        name = line.sku or line.title or line.id
-        units[name] = units.get(name, 0) + line.quantity
-    return units
+def adds_up(whole: Traits, parts: Sequence[Traits], tolerance_minor: int = 1) -> bool:
+    """Two or more orders whose totals and items together are those of `whole`: a sale that was split."""
+    if len(parts) < 2 or whole.charged is None or whole.items is None or whole.draft:
+        return False
+    money = (whole.currency, whole.charged_currency)
+    charged = items = 0
+    for part in parts:
+        if part.draft or part.charged is None or part.items is None or part.charged <= 0:
+            return False
+        if (part.currency, part.charged_currency) != money:
+            return False
+        charged += part.charged
+        items += part.items
+    return abs(charged - whole.charged) <= tolerance_minor and items % ITEMS_MODULUS == whole.items
+
+
+def charged_text(traits: Traits) -> str:
+    """ "45.00 USD"; "unknown" where the total is not known."""
+    if traits.charged is None or traits.charged_currency is None:
+        return "unknown"
+    return str(Money(amount_minor=traits.charged, currency=traits.charged_currency))
+
+
+def several_code(whole: Traits | None, parts: Iterable[Traits | None]) -> str:
+    """Why one order cannot be linked to several of another shop: `split_sale` when they add up to it."""
+    known = [part for part in parts if part is not None]
+    return SPLIT_SALE if whole is not None and adds_up(whole, known) else DUPLICATE_MIRROR

@@ -1,5 +1,6 @@
 """The store: orders, links, ledger, journal, holds and feed positions in one SQLite file."""
 
+from ordersync.store.manylinks import LinksRefused, NewLink
 from ordersync.store.records import (
     ActionStep,
     Answer,
@@ -20,20 +21,28 @@ from ordersync.store.records import (
     StoredOrder,
 )
 from ordersync.store.store import Store
+from ordersync.store.traits import Accuracy, Followed, Naming, Pooled, Reference
 
 __all__ = [
+    "Accuracy",
     "ActionStep",
     "Answer",
     "DirtyLink",
     "FeedPass",
     "FeedPosition",
     "FieldChange",
+    "Followed",
     "IntentHeld",
+    "LinksRefused",
+    "Naming",
+    "NewLink",
     "Observation",
     "OrderChange",
     "Outcome",
     "PageResult",
     "Parked",
+    "Pooled",
+    "Reference",
     "Run",
     "Same",
     "Spent",

@@ -23,6 +23,31 @@ class Holds(Part):
         with self.db.write() as connection:
             return open_in(connection, hold, now)
 
+    def derive_holds(
+        self, found: Sequence[Hold], codes: Collection[str], origin: str, now: datetime, why: str
+    ) -> list[str]:
+        """Open these holds and close the other open ones of the same kind, in one transaction; numbers of new ones.
+
+        Of the same kind: one of `codes`, and evidence that begins with `origin` (several parts of ordersync may
+        derive holds with one code, each closes only its own).
+        """
+        keep = {hold.key for hold in found}
+        with self.db.write() as connection:
+            opened = [open_in(connection, hold, now) for hold in found]
+            query = select(HOLDS.c.number, HOLDS.c.key, HOLDS.c.hold).where(
+                HOLDS.c.closed_at.is_(None), HOLDS.c.sticky.is_(False), HOLDS.c.code.in_(codes)
+            )
+            gone = [
+                row.number
+                for row in connection.execute(query)
+                if row.key not in keep and _begins(Hold.model_validate_json(row.hold), origin)
+            ]
+            for number in gone:
+                connection.execute(
+                    update(HOLDS).where(HOLDS.c.number == number).values(closed_at=now, closed_because=why)
+                )
+        return [number for number, is_new in opened if is_new]
+
     def close_hold(self, key: str, now: datetime, why: str) -> bool:
         """Close the open hold with this key; False when there is none."""
         with self.db.write() as connection:
@@ -115,6 +140,10 @@ def close_derived(connection: Connection, link_id: str, keep: Sequence[str], now
         )
         .values(closed_at=now, closed_because=why)
     )
+
+
+def _begins(hold: Hold, origin: str) -> bool:
+    return bool(hold.evidence) and hold.evidence[0].startswith(origin)
 
 
 def close_on_actions(connection: Connection, link_id: str, now: datetime, why: str) -> None:

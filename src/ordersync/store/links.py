@@ -25,7 +25,7 @@ class Links(Part):
         Errors: UsageError `too_few_members`, `same_shop_twice`, `link_exists` (just this link is there already),
         `already_linked` (a member belongs to another link). Nothing is stored then.
         """
-        sorted_members = _checked(members)
+        sorted_members = checked_members(members)
         with self.db.write() as connection:
             _refuse_linked(connection, sorted_members)
             text = json.dumps(sorted_members, ensure_ascii=False)
@@ -48,9 +48,9 @@ class Links(Part):
             number = connection.execute(
                 select(MEMBERS.c.link).where(MEMBERS.c.shop == member.shop, MEMBERS.c.order_id == member.order_id)
             ).scalar_one_or_none()
-            link = _link(_live_row(connection, f"L{number}"))
+            link = link_of_row(_live_row(connection, f"L{number}"))
             _refuse_linked(connection, [joining])
-            members = _checked([*link.members, joining])
+            members = checked_members([*link.members, joining])
             connection.execute(
                 update(LINKS)
                 .where(LINKS.c.number == number)
@@ -58,15 +58,6 @@ class Links(Part):
             )
             connection.execute(insert(MEMBERS).values(shop=joining.shop, order_id=joining.order_id, link=number))
         return link.model_copy(update={"members": members})
-
-    def was_linked(self, one: OrderRef, other: OrderRef) -> bool:
-        """A link that held both was removed by a person: no rule makes it again."""
-        named = json.dumps(one.order_id, ensure_ascii=False)
-        with self.db.read() as connection:
-            rows = connection.execute(
-                select(LINKS.c.members).where(LINKS.c.removed_at.is_not(None), LINKS.c.members.contains(named))
-            ).scalars()
-            return any({one, other} <= {OrderRef(*pair) for pair in json.loads(text)} for text in rows)
 
     def remove_link(self, link_id: str, now: datetime | None = None) -> None:
         """Free the members; the ledger, the journal and their keys stay. Holds that would close themselves close,
@@ -76,7 +67,7 @@ class Links(Part):
         """
         moment = now or datetime.now(UTC)
         with self.db.write() as connection:
-            link = _link(_live_row(connection, link_id))
+            link = link_of_row(_live_row(connection, link_id))
             pairs = tuple_(ACTIONS.c.shop, ACTIONS.c.order_id)
             open_target = connection.execute(
                 select(ACTIONS.c.shop, ACTIONS.c.order_id)
@@ -103,7 +94,7 @@ class Links(Part):
             row = connection.execute(
                 select(LINKS).where(LINKS.c.number == _number(link_id), LINKS.c.removed_at.is_(None))
             ).first()
-        return _link(row) if row else None
+        return link_of_row(row) if row else None
 
     def link_of(self, ref: OrderRef) -> Link | None:
         with self.db.read() as connection:
@@ -112,7 +103,7 @@ class Links(Part):
                 .join(MEMBERS, MEMBERS.c.link == LINKS.c.number)
                 .where(MEMBERS.c.shop == ref.shop, MEMBERS.c.order_id == ref.order_id)
             ).first()
-        return _link(row) if row else None
+        return link_of_row(row) if row else None
 
     def links(self) -> list[Link]:
         """Every live link, oldest first."""
@@ -120,7 +111,14 @@ class Links(Part):
             rows = connection.execute(
                 select(LINKS).where(LINKS.c.removed_at.is_(None)).order_by(LINKS.c.number)
             ).all()
-        return [_link(row) for row in rows]
+        return [link_of_row(row) for row in rows]
+
+    def link_count(self) -> int:
+        """How many live links there are."""
+        with self.db.read() as connection:
+            return connection.execute(
+                select(func.count()).select_from(LINKS).where(LINKS.c.removed_at.is_(None))
+            ).scalar_one()
 
     def dirty_links(self) -> list[DirtyLink]:
         """Live links a member of which changed, or that were never settled, oldest first."""
@@ -130,7 +128,7 @@ class Links(Part):
                 .where(LINKS.c.removed_at.is_(None), LINKS.c.version > LINKS.c.clean_version)
                 .order_by(LINKS.c.number)
             ).all()
-        return [DirtyLink(_link(row), row.version) for row in rows]
+        return [DirtyLink(link_of_row(row), row.version) for row in rows]
 
     def waiting(self) -> int:
         """Writes of live links that waited for their time at the last decision."""
@@ -238,7 +236,7 @@ def mark_members_dirty(connection: Connection, shop: str, order_ids: Sequence[st
         connection.execute(update(LINKS).where(LINKS.c.number.in_(touched)).values(version=LINKS.c.version + 1))
 
 
-def _checked(members: Iterable[OrderRef]) -> tuple[OrderRef, ...]:
+def checked_members(members: Iterable[OrderRef]) -> tuple[OrderRef, ...]:
     refs = tuple(sorted(set(members)))
     if len(refs) < 2:
         raise UsageError(
@@ -265,7 +263,7 @@ def _refuse_linked(connection: Connection, members: Sequence[OrderRef]) -> None:
         ).first()
         if row is None:
             continue
-        link = _link(row)
+        link = link_of_row(row)
         if link.members == tuple(members):
             raise UsageError(f"these orders are linked already: {link.link_id}", code="link_exists")
         raise UsageError(
@@ -294,7 +292,7 @@ def _number(link_id: str) -> int:
     return int(digits) if link_id[:1] in ("L", "l") and digits.isascii() and digits.isdigit() else -1
 
 
-def _link(row: Row[tuple[object, ...]]) -> Link:
+def link_of_row(row: Row[tuple[object, ...]]) -> Link:
     return Link(
         link_id=f"L{row.number}",
         members=tuple(OrderRef(shop, order_id) for shop, order_id in json.loads(row.members)),

@@ -106,7 +106,7 @@ def use_approvals(connection: Connection, action: Action, now: datetime) -> None
         row = connection.execute(select(RESOLUTIONS).where(RESOLUTIONS.c.number == number)).first()
         about = {"shop": action.target.shop, "order": action.target.order_id, "operation": action.kind.value}
         again = "ordersync plan   holds it again; then approve the new hold"
-        if row is None or row.verb not in LETS_GO or row.digest != action.digest:
+        if row is None or row.verb not in LETS_GO or not _fits(row, action):
             raise Held(
                 "the approval was given for something else than this write",
                 code="approval_stale",
@@ -130,6 +130,13 @@ def use_approvals(connection: Connection, action: Action, now: datetime) -> None
         connection.execute(
             update(RESOLUTIONS).where(RESOLUTIONS.c.number == number).values(used_at=now, used_by=action.key)
         )
+
+
+def _fits(row: Row[tuple[object, ...]], action: Action) -> bool:
+    """Given for this fact at this order; where money moves, on just this money."""
+    if action.fact_id not in json.loads(row.facts) or (row.shop, row.order_id) != tuple(action.target):
+        return False
+    return not action.kind.moves_money or row.digest == action.digest
 
 
 def free_approvals(connection: Connection, key: str) -> None:

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ordersync.model import Hold, OrderRef, hold_key
+from ordersync.model.traits import reference_texts, traits_of
 from ordersync.store import document, holds
 from ordersync.store.links import mark_members_dirty
 from ordersync.store.records import FieldChange, Observation, Outcome, Parked, Same
-from ordersync.store.tables import CHANGES, DOCUMENTS, LOOK_AGAIN, ORDERS, PARKED
+from ordersync.store.tables import CHANGES, DOCUMENTS, LOOK_AGAIN, ORDERS, PARKED, REFERENCES, TRAITS
 
 _UPSERT_ORDER = upsert(ORDERS)
 _UPSERT_ORDER = _UPSERT_ORDER.on_conflict_do_update(
@@ -33,6 +34,11 @@ _UPSERT_DOCUMENT = upsert(DOCUMENTS)
 _UPSERT_DOCUMENT = _UPSERT_DOCUMENT.on_conflict_do_update(
     index_elements=["shop", "order_id"],
     set_={name: _UPSERT_DOCUMENT.excluded[name] for name in ("canonical", "raw")},
+)
+_UPSERT_TRAITS = upsert(TRAITS)
+_UPSERT_TRAITS = _UPSERT_TRAITS.on_conflict_do_update(
+    index_elements=["shop", "order_id"],
+    set_={c.name: _UPSERT_TRAITS.excluded[c.name] for c in TRAITS.c if c.name not in ("shop", "order_id")},
 )
 _UPSERT_MARK = upsert(LOOK_AGAIN)
 _UPSERT_MARK = _UPSERT_MARK.on_conflict_do_update(
@@ -214,6 +220,8 @@ def _write(
     """Write accepted observations; corrects `outcomes` where nothing really changed."""
     orders: list[dict[str, Any]] = []
     documents: list[dict[str, Any]] = []
+    traits: list[dict[str, Any]] = []
+    references: list[dict[str, Any]] = []
     again: list[dict[str, Any]] = []
     history: list[dict[str, Any]] = []
     for place in accepted:
@@ -270,9 +278,21 @@ def _write(
         documents.append(
             {"shop": shop, "order_id": order.order_id, "canonical": canonical, "raw": document.compress(seen.raw)}
         )
+        traits.append({"shop": shop, "order_id": order.order_id, **traits_of(order)._asdict()})
+        references += [
+            {"shop": shop, "order_id": order.order_id, "field": field, "value": value}
+            for field, value in reference_texts(order).items()
+        ]
+    rewritten = [row["order_id"] for row in orders if row["order_id"] in known]
+    if rewritten:
+        connection.execute(
+            delete(REFERENCES).where(REFERENCES.c.shop == shop, REFERENCES.c.order_id.in_(rewritten))
+        )
     for statement, rows in (
         (_UPSERT_ORDER, orders),
         (_UPSERT_DOCUMENT, documents),
+        (_UPSERT_TRAITS, traits),
+        (insert(REFERENCES), references),
         (_SEEN_AGAIN, again),
         (insert(CHANGES), history),
     ):

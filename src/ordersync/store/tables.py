@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Dialect, Index, LargeBinary, MetaData, String, Table, Text, event, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Dialect,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    event,
+    text,
+)
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -76,6 +88,34 @@ class DocumentRow(Row, table=True):
     order_id: str = Field(primary_key=True)
     canonical: str = Field(sa_type=Text)
     raw: bytes | None = Field(sa_type=LargeBinary)
+
+
+class TraitsRow(Row, table=True):
+    """`model.traits.Traits` of each order: written with its document, so that comparing never parses one."""
+
+    __tablename__ = "order_traits"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    shop: str = Field(primary_key=True)
+    order_id: str = Field(primary_key=True)
+    currency: str
+    charged: int | None = Field(sa_type=BigInteger)
+    charged_currency: str | None
+    items: int | None = Field(sa_type=BigInteger)
+    placed: int | None = Field(sa_type=BigInteger)
+    buyer: int | None = Field(sa_type=BigInteger)
+    phone: int | None = Field(sa_type=BigInteger)
+    draft: bool
+
+
+class ReferenceRow(Row, table=True):
+    """Texts of an order that may name an order of another shop, as `model.traits.reference_texts` gives them."""
+
+    __tablename__ = "order_references"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    shop: str = Field(primary_key=True)
+    order_id: str = Field(primary_key=True)
+    field: str = Field(primary_key=True)
+    value: str
 
 
 class ChangeRow(Row, table=True):
@@ -308,6 +348,8 @@ def _table(name: str) -> Table:
 META = _table("meta")
 ORDERS = _table("orders")
 DOCUMENTS = _table("order_documents")
+TRAITS = _table("order_traits")
+REFERENCES = _table("order_references")
 CHANGES = _table("order_changes")
 PARKED = _table("parked")
 LOOK_AGAIN = _table("look_again")

@@ -11,7 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ordersync.connector import CanCancel, CancelRequest, CanRefund, Connector, RefundRequest
+from ordersync.connector import (
+    CanCancel,
+    CancelRequest,
+    CanPack,
+    CanRefund,
+    CanShip,
+    Connector,
+    LineQuantity,
+    PackRequest,
+    RefundRequest,
+    ShipRequest,
+)
 from ordersync.model import Money, Order, Purse
 from ordersync.testing.sales import SaleSpec, sales
 from ordersync.testing.sandbox import Fault, SandboxServer
@@ -25,6 +36,8 @@ class DemoSandbox(Protocol):
     def add_sale(self, spec: SaleSpec) -> Any: ...
 
     def own_refunds(self) -> list[tuple[str, str, int, str, str, str | None]]: ...
+
+    def own_parcels(self) -> Any: ...
 
     def own_cancels(self) -> list[tuple[str, Any, str | None]]: ...
 
@@ -44,9 +57,12 @@ class Story:
     unequal: int
     from_office: int
     whole: int
+    shipped: int
     expected_refunds: Counter[tuple[str, int, int]] = field(default_factory=Counter)
     """(shop, number, minor units): how many refunds of that amount the shop must show in the end."""
     expected_cancels: Counter[tuple[str, int]] = field(default_factory=Counter)
+    expected_units: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """(shop, number): how many units must have left."""
 
     def sale(self, number: int) -> SaleSpec:
         return next(sale for sale in self.sales if sale.number == number)
@@ -56,15 +72,15 @@ def make_story(seed: int, count: int = 36) -> Story:
     """`count` sales in US dollars; the roles fall on sales large enough for them."""
     specs = list(sales(seed, count))
     large = [spec.number for spec in specs if spec.total_minor >= 4000]
-    if len(large) < 6:
+    if len(large) < 7:
         raise ValueError("the seed gives too few large sales for the story; take another")
-    step = len(large) // 6
-    partly, unpaid, both_sides, unequal, from_office, whole = (large[step * role] for role in range(6))
+    step = len(large) // 7
+    partly, unpaid, both_sides, unequal, from_office, whole, shipped = (large[step * role] for role in range(7))
     placed = [
         replace(spec, paid=spec.number != unpaid, references={"external_id": f"SL-{spec.number}"})
         for spec in specs
     ]
-    return Story(placed, partly, unpaid, both_sides, unequal, from_office, whole)
+    return Story(placed, partly, unpaid, both_sides, unequal, from_office, whole, shipped)
 
 
 def place_sales(story: Story, sandboxes: Mapping[str, DemoSandbox]) -> int:
@@ -105,6 +121,21 @@ class Admin:
             reason=why,
         )
         connector.refund(order.order_id, request, f"admin-{shop}-{number}-{amount_minor}")
+
+    def ship(self, shop: str, number: int, carrier: str, tracking: str) -> int:
+        """Everything in one parcel; returns the units that left."""
+        order = self.find(shop, number)
+        connector = self.connectors[shop]
+        if not isinstance(connector, CanPack) or not isinstance(connector, CanShip):
+            raise TypeError(f"{shop} cannot pack and ship")
+        lines = tuple(LineQuantity(line_item_id=x.id, quantity=x.quantity) for x in order.line_items or ())
+        key = f"admin-{shop}-{number}"
+        packed = connector.pack(order.order_id, PackRequest(lines=lines), f"{key}-pack")
+        request = ShipRequest(
+            fulfillment_id=packed.platform_ref, lines=lines, carrier=carrier, tracking_number=tracking
+        )
+        connector.ship(order.order_id, request, f"{key}-ship")
+        return sum(line.quantity for line in lines)
 
     def cancel(self, shop: str, number: int, why: str) -> None:
         connector = self.connectors[shop]
@@ -153,6 +184,10 @@ def let_things_happen(story: Story, admin: Admin, sandboxes: Mapping[str, DemoSa
     _expect(story, everywhere, story.whole, total)
     story.expected_cancels.update((shop, story.whole) for shop in everywhere)
 
+    units = admin.ship("office", story.shipped, "SF", "SF1234567")
+    said.append(f"{name('office', story.shipped)} shipped, {units} units, tracking SF1234567")
+    story.expected_units.update({(shop, story.shipped): units for shop in everywhere})
+
     sandboxes["office"].add_fault(Fault("500_after", method="POST", path=r"/refund$"))
     said.append("office will answer its next refund with an error, although it makes it")
     return said
@@ -168,6 +203,7 @@ class Verdict:
 
     refunds: int
     cancels: int
+    parcels: int
     wrong: list[str]
 
 
@@ -177,7 +213,13 @@ def compare_with_the_shops(
     """Read the sandboxes' own refund and cancel lists, not ordersync's store. `number_of(shop, order_id)`."""
     refunds: Counter[tuple[str, int, int]] = Counter()
     cancels: Counter[tuple[str, int]] = Counter()
+    units: Counter[tuple[str, int]] = Counter()
+    parcels = 0
     for shop, sandbox in sandboxes.items():
+        for order_id, _parcel_id, state, lines, _tracking in sandbox.own_parcels():
+            if state in ("shipped", "delivered"):
+                units[(shop, number_of(shop, order_id) or 0)] += sum(lines.values())
+                parcels += 1
         for order_id, _refund_id, amount_minor, _currency, status, _note in sandbox.own_refunds():
             if amount_minor > 0 and status != "failed":
                 refunds[(shop, number_of(shop, order_id) or 0, amount_minor)] += 1
@@ -193,4 +235,9 @@ def compare_with_the_shops(
         for shop, number in sorted(cancels | story.expected_cancels)
         if cancels[shop, number] != story.expected_cancels[shop, number]
     ]
-    return Verdict(sum(refunds.values()), sum(cancels.values()), wrong)
+    wrong += [
+        f"{shop}:{number} shipped {units[shop, number]} units, not {story.expected_units[shop, number]}"
+        for shop, number in sorted(units | story.expected_units)
+        if units[shop, number] != story.expected_units[shop, number]
+    ]
+    return Verdict(sum(refunds.values()), sum(cancels.values()), parcels, wrong)
