@@ -247,3 +247,18 @@ def test_three_facts_with_money_are_the_most_of_a_link_and_day() -> None:
     assert stopped is not None
     assert "3 facts with money in a day" in stopped.message
     assert stopped.facts == (stable_hash("4"),)
+
+
+def test_an_old_parcel_is_carried_once_approved_and_may_be_left() -> None:
+    ship = Policy(fulfill=NOW_CARRIED)
+    can = frozenset({"ship"})
+    old = build_order("a", shipped=1)
+    gone = tuple(p.model_copy(update={"shipped_at": NOON - timedelta(days=5)}) for p in old.fulfillments or ())
+    orders = old.model_copy(update={"fulfillments": gone}), build_order("b")
+    asked = decide(*orders, policy=ship, can=can)
+    assert codes(asked) == ["old_fact"]
+    let = decide(*orders, policy=ship, can=can, given=[reply(Verb.APPROVE, asked.holds[0])])
+    assert [(a.kind, a.target, a.approvals) for a in let.actions] == [(ActionKind.SHIP, B, (7,))]
+    left = decide(*orders, policy=ship, can=can, given=[reply(Verb.LEAVE, asked.holds[0])])
+    assert left.agrees
+    assert left.actions == ()
