@@ -182,3 +182,22 @@ def test_a_corrected_mapping_reads_parked_orders_without_asking_again(
     assert (report.new, connector.fetched) == (1, [])
     assert store.parked() == []
     assert hold_codes(store) == []
+
+
+def test_a_parked_order_the_platform_mended_is_read_by_the_next_pull(
+    store: Store, connector: PagesConnector
+) -> None:
+    """Mending may move no time that a feed looks at."""
+    connector.pages["changed"] = chain([row("2", state="teleported")])
+    connector.orders["2"] = {"id": "2", "state": "teleported"}
+    run(store, shop_of(connector))
+    connector.pages["changed"] = chain([])
+    run(store, shop_of(connector))
+    assert hold_codes(store) == ["parked"]
+    connector.orders["2"] = {"id": "2", "state": "open"}
+    run(store, shop_of(connector))
+    assert store.parked() == []
+    assert hold_codes(store) == []
+    asked = len(connector.fetched)
+    run(store, shop_of(connector))
+    assert len(connector.fetched) == asked, "what is understood is not asked for again"

@@ -284,7 +284,8 @@ def _wanted(shop: Shop, feeds: Collection[str] | None) -> list[Feed]:
 
 
 def _read_parked_again(store: Store, shop: Shop, report: FeedReport) -> None:
-    """A corrected mapping may read what was parked: the stored payloads are tried first, without a request."""
+    """A corrected mapping may read what was parked; what it cannot read is fetched: the platform may have mended it
+    without moving any time a feed looks at."""
     for parked in store.parked(shop=shop.name):
         if parked.raw is None:
             store.look_again(shop.name, [parked.order_id], datetime.now(UTC))
@@ -293,6 +294,7 @@ def _read_parked_again(store: Store, shop: Shop, report: FeedReport) -> None:
         try:
             normalised = shop.normalise(raw)
         except MappingError:
+            store.look_again(shop.name, [parked.order_id], datetime.now(UTC))
             continue
         outcome = store.save_observation(Observation(normalised.order, normalised.raw, parked.sent_at))
         _count(report, outcome)
