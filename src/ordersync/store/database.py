@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -149,6 +150,19 @@ def _prepare_file(path: Path, *, create: bool) -> None:
         raise _store_error(str(path), f"readonly: {error.strerror}") from error
 
 
+def _use_wal(cursor: sqlite3.Cursor, patience_s: float) -> None:
+    """Switching a new file to WAL needs it alone, and SQLite answers "locked" there without its busy timeout."""
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up_at:
+                raise
+        time.sleep(0.01)
+
+
 def _engine(url: URL, busy_timeout_s: float, *, in_memory: bool) -> Engine:
     """An engine whose transactions SQLAlchemy begins itself (its documented recipe for pysqlite)."""
     pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
@@ -164,7 +178,7 @@ def _engine(url: URL, busy_timeout_s: float, *, in_memory: bool) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         if not in_memory:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _use_wal(cursor, busy_timeout_s)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
