@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types bench clean setup
+.PHONY: demo test lint types laws bench clean setup
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -26,7 +26,10 @@ lint: setup
 
 types: setup
 	@$(BIN)/mypy
-	@MYPYPATH=src:tools/typing:. $(BIN)/mypy tests bench
+	@MYPYPATH=src:tools/typing:. $(BIN)/mypy tests bench tools/laws.py
+
+laws: setup
+	@PYTHONPATH=. $(BIN)/python -m tools.laws
 
 bench: setup
 	@$(BIN)/python -m bench.ingest

@@ -68,7 +68,7 @@ def test_a_sweep_that_fails_keeps_what_the_feeds_brought_and_is_try_again(shops:
     assert pulled(cli, "--sweep")["swept"]["failed"] == 0
 
 
-def test_an_order_that_was_not_understood_is_read_again_by_the_sweep(shops: Shops, tmp_path: Path) -> None:
+def test_an_order_that_was_not_understood_is_read_again_by_the_next_pull(shops: Shops, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
     from ordersync.store import Parked, Store
@@ -79,5 +79,5 @@ def test_an_order_that_was_not_understood_is_read_again_by_the_sweep(shops: Shop
     with Store.open(f"sqlite:///{tmp_path / 'own.db'}") as store:
         store.park(Parked("asia", known, "unknown_word", "status: unknown", "status", b"{}", datetime.now(UTC)))
     assert cli("orders", "show", f"asia:{known}").code == 3
-    assert cli.ok("pull", "--sweep", "--json").json["shops"][0]["swept"]["orders"] == 1
+    cli.ok("pull")
     cli.ok("orders", "show", f"asia:{known}")

@@ -158,6 +158,18 @@ def test_a_parcel_cancelled_after_it_was_carried_is_held_and_nothing_is_undone()
     assert not after.actions
 
 
+def test_our_copy_of_a_parcel_that_was_cancelled_is_not_carried_on_as_news() -> None:
+    first = look(order("a", parcel("p1")), order("b"), order("c"))
+    to_b = next(x for x in first.actions if x.target.shop == "b")
+    after = look(
+        order("a", parcel("p1", state=FulfillmentState.CANCELLED)),
+        order("b", parcel("ours")),
+        order("c"),
+        journal=[seen(to_b, "ours")],
+    )
+    assert not after.actions
+
+
 def test_a_parcel_cancelled_before_it_was_carried_is_forgotten() -> None:
     before = look(order("a", parcel("p1")), order("b"), can=frozenset())
     after = look(

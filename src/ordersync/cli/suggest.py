@@ -149,7 +149,9 @@ def _say_rules(rules: Iterable[RuleProposal]) -> None:
     new = [one for one in rules if one.needed and not one.configured]
     for one in rules:
         if one.configured:
-            say(f"rule in use: {one.source}.{one.field} names {one.to_shop}.{one.to_field}: {one.counts}")
+            named = f"{one.source}.{one.field} names {one.to_shop}.{one.to_field}: {one.counts}"
+            for line in wrapped(named, "rule in use: "):
+                say(line)
     if new:
         say("Rules that would link by themselves; paste into the configuration what is true:")
         say("links:")

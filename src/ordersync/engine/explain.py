@@ -110,7 +110,7 @@ def _facts(order: Order) -> Iterator[Event]:
     """What the platform dates itself. Free text stays out: it may hold a buyer's data."""
     shop, ref = order.shop, order.ref
     if order.placed_at is not None:
-        yield Event(order.placed_at, shop, f"{ref} placed, {order.totals.total or 'no total stated'}")
+        yield Event(order.placed_at, shop, f"{ref} placed, {order.first_charged or 'no total stated'}")
     for refund in order.refunds or ():
         if refund.created_at is not None and refund.amount.amount_minor > 0:
             units = sum(line.quantity for line in refund.lines or ())

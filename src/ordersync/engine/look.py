@@ -39,7 +39,7 @@ def make_plan(
     """
     store.decided_under(_rules_digest(shops, policy))
     wanted = None if only is None else set(only)
-    plan = Plan(made_at=now, links=len(store.links()))
+    plan = Plan(made_at=now, links=store.link_count())
     open_holds = [stored.hold for stored in store.holds()]
     on_actions = [hold for hold in open_holds if hold.subject.startswith("action:")]
     vanished = frozenset(h.target for h in open_holds if h.code == "order_vanished" and h.target is not None)
