@@ -91,10 +91,12 @@ class Money(BaseModel):
 
 def total(amounts: Iterable[Money], currency: str) -> Money:
     """Sum; ValueError when one of them is in another currency than `currency`."""
-    result = Money.zero(currency)
+    minor = 0
     for amount in amounts:
-        result = result + amount
-    return result
+        if amount.currency != currency:
+            raise ValueError(f"cannot combine {currency} with {amount.currency}")
+        minor += amount.amount_minor
+    return Money(amount_minor=minor, currency=currency)
 
 
 def minor_units(amount: Decimal, currency: str, exponents: Mapping[str, int] | None = None) -> int:
