@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from ordersync.model import (
+    NO_CURRENCY,
     Action,
     ActionKind,
     ActionState,
@@ -227,7 +228,7 @@ def _not_now(case: Case, fact: Fact, member: Member) -> str | None:
 
 def _money_not_back(case: Case, fact: Fact, member: Member, left: int) -> None:
     target = member.ref
-    currency = member.order.money_currency if member.order else "XXX"
+    currency = member.order.money_currency if member.order else NO_CURRENCY
     money = Money(amount_minor=left, currency=currency)
     patience_ends: datetime = (fact.happened_at or case.now) + MONEY_BACK_WITHIN
     if case.now < patience_ends:
