@@ -158,6 +158,28 @@ def test_a_parcel_cancelled_after_it_was_carried_is_held_and_nothing_is_undone()
     assert not after.actions
 
 
+def test_goods_of_a_cancelled_parcel_are_not_shipped_again_because_another_side_still_shows_them() -> None:
+    """Both sides were shipped by hand: one fact. What is left of it on one side is no fact of its own."""
+    before = look(order("a", parcel("p1")), order("b", parcel("x", minutes_ago=20)))
+    assert before.agrees
+    ledger, taken_back = before.ledger, order("a", parcel("p1", state=FulfillmentState.CANCELLED))
+    for _ in range(2):
+        after = look(taken_back, order("b", parcel("x", minutes_ago=20)), ledger=ledger)
+        assert codes(after) == {"shipment_went_back"}
+        assert not after.actions
+        ledger = after.ledger
+
+
+def test_what_the_other_side_ships_after_a_cancelled_parcel_is_news() -> None:
+    a, b = order("a", parcel("p1", 1)), order("b", parcel("x", 1, minutes_ago=20))
+    before = look(a, b)
+    assert before.agrees
+    taken_back = order("a", parcel("p1", 1, state=FulfillmentState.CANCELLED))
+    after = look(taken_back, order("b", parcel("x", 1, minutes_ago=20), parcel("y", 1)), ledger=before.ledger)
+    assert codes(after) == {"shipment_went_back"}
+    assert [(x.target.shop, x.parcel and x.parcel.lines[0].quantity) for x in after.actions] == [("a", 1)]
+
+
 def test_our_copy_of_a_parcel_that_was_cancelled_is_not_carried_on_as_news() -> None:
     first = look(order("a", parcel("p1")), order("b"), order("c"))
     to_b = next(x for x in first.actions if x.target.shop == "b")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ordersync.model import (
@@ -72,14 +72,28 @@ def decide_shipments(case: Case) -> None:
         case.rows += list(previous.values())
         return
     by_member = {m.ref: table for m, table in zip(case.members, tables, strict=True)}
-    for shipping in _facts(case, by_member):
+    copies = _copies(previous, gone)
+    for shipping in _facts(case, by_member, copies):
         fact_id = shipping.fact.fact_id
         if fact_id in gone:
             continue
         row = previous.get(fact_id)
         cells = tuple(_cell(case, shipping, m, by_member[m.ref], row) for m in case.members)
         case.rows.append(LedgerRow(fact=shipping.fact, cells=cells))
-    case.rows += [previous[fact_id] for fact_id in gone]
+    stay = [id_ for id_, row in previous.items() if id_ in gone or (row.fact.origin, row.fact.record_id) in copies]
+    case.rows += [previous[fact_id] for fact_id in stay]
+
+
+def _copies(previous: Mapping[str, LedgerRow], gone: Collection[str]) -> set[tuple[OrderRef, str]]:
+    """Parcels that were counted as a copy of one that went back: what is left of a fact is no fact of its own, or
+    the parcel that a person took back would be shipped again."""
+    return {
+        (cell.member, record_id)
+        for fact_id in gone
+        for cell in previous[fact_id].cells
+        if cell.member != previous[fact_id].fact.origin
+        for record_id in cell.record_ids
+    }
 
 
 def _went_back(case: Case, previous: Mapping[str, LedgerRow]) -> list[str]:
@@ -122,10 +136,13 @@ def _hold_unmatched(case: Case) -> None:
         case.skipped.append("line items do not match across members: shipments are not compared")
 
 
-def _facts(case: Case, tables: Mapping[OrderRef, LineTable]) -> list[Shipping]:
+def _facts(
+    case: Case, tables: Mapping[OrderRef, LineTable], copies: Collection[tuple[OrderRef, str]]
+) -> list[Shipping]:
     """Parcels of shops that count, oldest first, each with what covers it at the other members.
 
-    Every unit of every parcel is claimed once, so the same goods shipped by hand on two sides are one fact.
+    Every unit of every parcel is claimed once, so the same goods shipped by hand on two sides are one fact. Those
+    in `copies` cover, and are no facts.
     """
     sent = [
         Sent(m.ref, p, tables[m.ref].units([(line.line_item_id, line.quantity) for line in p.lines or ()]) or {})
@@ -137,6 +154,8 @@ def _facts(case: Case, tables: Mapping[OrderRef, LineTable]) -> list[Shipping]:
     facts: list[Shipping] = []
     for one in sent:
         if not case.policy.fulfill.counts(one.member.shop) or _ours(case, one) or not any(one.left.values()):
+            continue
+        if (one.member, one.parcel.id) in copies:
             continue
         units = {key: count for key, count in one.left.items() if count > 0}
         one.left = {}
