@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types laws bench clean setup
+.PHONY: demo test lint types laws decisions bench clean setup
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -26,10 +26,13 @@ lint: setup
 
 types: setup
 	@$(BIN)/mypy
-	@MYPYPATH=src:tools/typing:. $(BIN)/mypy tests bench tools/laws.py
+	@MYPYPATH=src:tools/typing:. $(BIN)/mypy tests bench tools/*.py
 
 laws: setup
 	@PYTHONPATH=. $(BIN)/python -m tools.laws
+
+decisions: setup
+	@PYTHONPATH=. $(BIN)/python -m tools.decisions
 
 bench: setup
 	@$(BIN)/python -m bench.ingest

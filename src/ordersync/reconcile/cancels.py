@@ -16,6 +16,7 @@ from ordersync.model import (
     FulfillmentState,
     LedgerRow,
     Money,
+    OrderRef,
     OrderStatus,
     Purse,
     fact_id_of,
@@ -173,6 +174,9 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
         code, said = "cancel_completed", "completed"
     elif order is not None and order.archived:
         code, said = "cancel_archived", "archived"
+    left = _left_elsewhere(case, target)
+    if code is None and left is not None:
+        code, said = "cancel_after_shipping", f"the same sale as {left}, which is already shipped"
     if code is not None:
         case.hold(
             code,
@@ -196,6 +200,13 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
             next_steps=case.cancel_steps(target),
         )
     return code
+
+
+def _left_elsewhere(case: Case, target: OrderRef) -> OrderRef | None:
+    """Another order of the sale whose goods have left and that is not cancelled: one says cancel, one says sent."""
+    gone = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
+    found = [m for m in case.others(target) if m.has_parcel(*gone) and m.order and not m.order.is_cancelled]
+    return found[0].ref if found else None
 
 
 def _not_now(case: Case, fact: Fact, member: Member) -> str | None:

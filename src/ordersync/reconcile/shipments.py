@@ -27,6 +27,7 @@ from ordersync.reconcile.decide import Case
 from ordersync.reconcile.lines import Key, LineTable, line_tables
 from ordersync.reconcile.members import Member
 
+UNDECIDED = (CellState.OWED, CellState.SENT, CellState.FAILED)
 GONE = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
 
 
@@ -250,6 +251,9 @@ def _owed(
     if any(call not in member.capabilities for call in needed):
         case.skipped.append(f"{target} shipment: cannot, its platform has no call for it or `allow` forbids it")
         return CellState.CANNOT, "no_ship_call"
+    if order is not None and order.is_cancelled and _is_cancelled(case, fact.origin):
+        case.skipped.append(f"{target} shipment: cannot, it and {fact.origin} are cancelled")
+        return CellState.CANNOT, "cancelled_since"
     unable = before is not None and before.state is CellState.CANNOT
     if unable and not case.approved("now_possible", fact.fact_id, target, None):
         case.hold(
@@ -264,6 +268,9 @@ def _owed(
             target=target,
         )
         return CellState.OWED, "shipped_but_cancelled"
+    if _owed_a_cancel(case, target):
+        case.wait("cancel_first", f"{target} is to be cancelled; nothing is shipped there", target, fact.fact_id)
+        return CellState.OWED, "cancel_first"
     ill_dated = case.ill_dated(fact.happened_at)
     if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, None):
         code, why = ill_dated
@@ -277,6 +284,17 @@ def _owed(
         case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)
         return CellState.OWED, "one_at_a_time"
     return _plan(case, shipping, member, table, owed)
+
+
+def _is_cancelled(case: Case, ref: OrderRef) -> bool:
+    order = case.member(ref).order
+    return order is not None and order.is_cancelled
+
+
+def _owed_a_cancel(case: Case, ref: OrderRef) -> bool:
+    """The cancel is written now, waits, is held or was refused; a person who left it has ended that."""
+    cells = [row.cell(ref) for row in case.rows if row.fact.kind is FactKind.CANCELLATION]
+    return any(cell is not None and cell.state in UNDECIDED for cell in cells)
 
 
 def _plan(
