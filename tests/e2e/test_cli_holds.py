@@ -147,7 +147,7 @@ def _refunds(cli: Cli, ref: str) -> list[dict[str, Any]]:
         (("H-99999", "look"), ["there is no hold", "unknown_hold"]),
         (("H-1",), ["one hold and one verb", "bad_reply"]),
         (("H-1", "shrug"), ["is no verb", "unknown_verb"]),
-        (("--code", "limit", "H-1", "approve"), ["bad_reply"]),
+        (("--code", "limit_reached", "H-1", "approve"), ["bad_reply"]),
         (("--code", "in_doubt", "resend"), ["one hold at a time", "not_in_bulk"]),
         (("--code", "parked", "approve"), ["cannot be answered with approve", "verb_not_offered"]),
         (("--code", "overshoot", "leave", "--reason", "x"), ["no open hold has the reason overshoot"]),

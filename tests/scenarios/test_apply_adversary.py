@@ -19,7 +19,6 @@ from ordersync.engine.sentlog import SentLog
 from ordersync.engine.writes import Writer
 from ordersync.errors import Held, MappingError, Refused, StoreError, Transient, UsageError
 from ordersync.model import ActionKind, ActionState, Cancellation, OrderRef, Refund, RefundState
-from ordersync.reconcile import Limits
 from ordersync.reconcile.rules import LinkRule
 from ordersync.store import Store
 from ordersync.testing.orders import build_order, usd
@@ -309,9 +308,9 @@ def test_a_key_that_reads_again_closes_its_hold_though_nothing_is_to_be_written(
     world.read()
     world.fakes["b"].answers = ["ok"]
     world.refund_by_hand("a", 10)
-    world.limits = Limits()
+    world.fakes["b"].open_changes = ["a return is open"]
     world.apply()
-    assert world.hold_codes() == {"limit"}
+    assert world.hold_codes() == {"order_change_open"}
 
 
 def test_a_links_file_with_an_endless_cell_is_answered_briefly(world: World) -> None:

@@ -283,7 +283,7 @@ def test_limits_stop_the_first_write_beyond_them_and_say_which(world: World) -> 
     world.apply()
     world.apply()
     assert world.fakes["b"].calls == []
-    assert world.hold_codes() == {"limit"}
+    assert world.hold_codes() == {"limit_reached"}
     assert len(world.store.holds(open_only=False)) == 1, "one hold, not one a run"
     world.limits = WIDE
     world.apply()
@@ -295,7 +295,7 @@ def test_a_currency_no_limit_lists_is_zero(world: World) -> None:
     world.limits = Limits()
     world.refund_by_hand("a", 1)
     world.apply()
-    assert world.hold_codes() == {"limit"}
+    assert world.hold_codes() == {"limit_reached"}
     assert world.refunded("b") == []
 
 

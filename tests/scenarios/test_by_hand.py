@@ -134,7 +134,7 @@ def test_limits_hold_typed_writes_too(desk: Desk) -> None:
     desk.open_with(build_order("a"))
     assert desk.type(FIVE, Limits()) is ActionState.EXPIRED
     assert desk.fake.calls == []
-    assert [stored.hold.code for stored in desk.store.holds()] == ["limit"]
+    assert [stored.hold.code for stored in desk.store.holds()] == ["limit_reached"]
 
 
 def test_a_typed_cancel_is_confirmed_by_the_order_itself(desk: Desk) -> None:

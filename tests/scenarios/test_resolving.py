@@ -17,12 +17,11 @@ from ordersync.model import (
     CellState,
     Fulfillment,
     FulfillmentState,
-    OrderRef,
     Purse,
     RefundState,
     Verb,
 )
-from ordersync.reconcile import KindPolicy, Limits, LimitSet, Policy
+from ordersync.reconcile import KindPolicy, Policy
 from ordersync.testing.orders import build_order, usd
 
 
@@ -259,23 +258,6 @@ def test_a_cancellation_that_vanished_may_be_left(world: World) -> None:
     assert world.fakes["b"].calls == ["refund", "cancel"]
 
 
-def test_a_limit_is_approved_for_exactly_the_writes_it_stopped(world: World) -> None:
-    world.open_shop("c", build_order("c"))
-    world.open_shop("d", build_order("d"))
-    world.read()
-    world.link(OrderRef("c", "1"), OrderRef("d", "1"))
-    world.limits = Limits(run=LimitSet(refund_value=(usd(500),)), day=LimitSet(refund_value=(usd(500),)))
-    world.refund_by_hand("a", 1250)
-    world.refund_by_hand("c", 700)
-    world.apply()
-    held = {h.hold.target: h.number for h in world.store.holds()}
-    assert world.hold_codes() == {"limit"}
-    resolver(world).resolve(held[B], Reply(Verb.APPROVE, "kim"))
-    world.apply()
-    assert (world.refunded("b"), world.refunded("d")) == ([1250], []), "only the approved one"
-    assert [h.hold.target for h in world.store.holds()] == [OrderRef("d", "1")]
-
-
 def test_of_two_people_at_one_hold_one_wins(world: World) -> None:
     needs_approval(world)
     number = world.store.holds()[0].number
@@ -313,17 +295,6 @@ def test_an_open_order_change_that_ended_closes_when_looked_at(world: World) -> 
     assert not answer(world, Verb.LOOK).closed
     world.fakes["b"].open_changes = []
     assert answer(world, Verb.LOOK).closed
-
-
-def test_a_limit_may_be_left_and_its_write_is_not_made(world: World) -> None:
-    world.limits = Limits()
-    world.refund_by_hand("a", 100)
-    world.apply()
-    answer(world, Verb.LEAVE, code="limit")
-    world.limits = Limits(run=LimitSet(refund_value=(usd(9999),)), day=LimitSet(refund_value=(usd(9999),)))
-    world.apply()
-    assert world.refunded("b") == []
-    assert cell_state(world, B) is CellState.WAIVED
 
 
 def test_a_refused_key_that_works_again_closes_when_looked_at(world: World) -> None:

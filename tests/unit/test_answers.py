@@ -245,8 +245,8 @@ def test_three_facts_with_money_are_the_most_of_a_link_and_day() -> None:
     assert check_limits(cancel(None, 3), spent, spent, limits) is None, "the same fact at another order"
     stopped = check_limits(cancel(None, 4), spent, spent, limits)
     assert stopped is not None
-    assert "3 facts with money in a day" in stopped.message
-    assert stopped.facts == (stable_hash("4"),)
+    assert "4 facts with money of one link in 24 h, of 3" in stopped.message
+    assert [one.fact_id for one in stopped.batch] == [stable_hash("4")]
 
 
 def test_an_old_parcel_is_carried_once_approved_and_may_be_left() -> None:

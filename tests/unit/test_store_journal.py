@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ordersync.errors import Held, StoreError
-from ordersync.model import Action, ActionKind, ActionState, Hold, Money, OrderRef
+from ordersync.model import Action, ActionKind, ActionState, FactKind, Hold, Money, OrderRef, fact_id_of
 from ordersync.store import IntentHeld, Spent, Store
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -143,7 +143,8 @@ def test_spent_counts_what_may_have_happened(store: Store) -> None:
     assert spent.value("USD") == Money.parse("12.00 USD")
     assert spent.value("JPY") == Money.parse("900 JPY")
     assert spent.value("EUR") == Money.zero("EUR")
-    assert spent.money_facts("L1") == {"old doubt", "cancel", "f1"}
+    cancelled = fact_id_of(OrderRef("a", "6"), FactKind.CANCELLATION, "cancel")
+    assert spent.money_facts("L1") == {"old doubt", cancelled, "f1"}
     assert spent.money_facts("L2") == frozenset()
     assert spent.since(NOW).count(ActionKind.REFUND) == 2
 

@@ -90,8 +90,12 @@ def _why_not(found: Explanation) -> Iterator[tuple[str, str]]:
     """(label, sentence) for everything that is due, held, waits or is skipped."""
     numbers = {held.hold.key: held.number for held in found.open_holds}
     shown: set[str] = set()
+    batched = {one.key: held.number for held in found.open_holds for one in held.hold.batch}
     if found.decision is not None:
         for action in found.decision.actions:
+            if action.key in batched:
+                yield "held", f"{batched[action.key]} stops {action.kind} {action.target} ({action.because})"
+                continue
             money = f" {action.amount}" if action.amount else ""
             yield "due", f"{action.kind} {action.target}{money}: ordersync apply makes it ({action.because})"
         for hold in found.decision.holds:

@@ -12,6 +12,7 @@ from ordersync.cli.run import JsonOption, Run, command
 from ordersync.errors import UsageError
 
 if TYPE_CHECKING:
+    from ordersync.model import Hold
     from ordersync.store import StoredHold
 
 
@@ -23,8 +24,9 @@ def list_holds(
 ) -> None:
     """What waits for a person, oldest first.
 
-    --json: {"holds": [{hold, code, subject, message, evidence, next_steps, verbs, money, link, target, opened_at,
-    closed_at, closed_because}]}.
+    --json: {"holds": [{hold, code, subject, message, evidence, next_steps, verbs, money, batch, link, target,
+    opened_at, closed_at, closed_because}]}; batch: [{key, kind, target, link_id, fact_id, amount, pays_buyer,
+    digest}].
     """
     found = run.store.holds(open_only=not everything)
     if json:
@@ -79,11 +81,10 @@ def show(
     for step in hold.next_steps:
         for line in wrapped(run.names.within(step), "next    "):
             say(line)
-    answers = run.store.resolutions(hold=found.number)
-    for answer in answers:
-        why = f": {answer.why}" if answer.why else ""
-        used = f"; used {age(answer.used_at, run.now)}" if answer.used_at else ""
-        for line in wrapped(f"{answer.verb} by {answer.who} {age(answer.at, run.now)}{why}{used}", "answer  "):
+    for line in batch_lines(run, hold):
+        say(line)
+    for said in _answers(run, found):
+        for line in wrapped(said, "answer  "):
             say(line)
     if found.closed_at is None:
         for line, meaning in verb_lines(found):
@@ -94,6 +95,31 @@ def show(
             say(f"  {typed:<50}  {meaning}")
 
 
+def _answers(run: Run, found: StoredHold) -> list[str]:
+    """One line for each answer; the many rows of an answered batch are one."""
+    given = run.store.resolutions(hold=found.number)
+    lines: list[str] = []
+    if given and found.hold.batch:
+        used = sum(1 for answer in given if answer.used_at)
+        counted = f"; {used} of {len(given)} used" if given[0].expires_at else ""
+    else:
+        counted = ""
+    for answer in given[:1] if found.hold.batch else given:
+        why = f": {answer.why}" if answer.why else ""
+        spent = f"; used {age(answer.used_at, run.now)}" if answer.used_at and not counted else counted
+        lines.append(f"{answer.verb} by {answer.who} {age(answer.at, run.now)}{why}{spent}")
+    return lines
+
+
+def batch_lines(run: Run, hold: Hold) -> list[str]:
+    """Every write of a hold over a batch."""
+    lines: list[str] = []
+    for one in hold.batch:
+        money = f" {one.amount}" + (" TO BUYER" if one.pays_buyer else "") if one.amount else ""
+        lines += wrapped(f"{one.link_id or '':<6}  {one.kind} {run.names.of(one.target)}{money}", "        ")
+    return lines
+
+
 def verb_lines(found: StoredHold) -> list[tuple[str, str]]:
     """What can be answered to an open hold: the command, and what it does."""
     from ordersync.model import Verb, verbs_of
@@ -101,7 +127,7 @@ def verb_lines(found: StoredHold) -> list[tuple[str, str]]:
     amount = f' --amount "{found.hold.money}"' if found.hold.money else ""
     told = {
         Verb.LOOK: ("", "read it again, always safe"),
-        Verb.APPROVE: ("", "let exactly this write go"),
+        Verb.APPROVE: ("", "let exactly these go" if found.hold.batch else "let exactly this write go"),
         Verb.DONE: (" --record ID", "it was made: match it"),
         Verb.RESEND: (amount, "look, then send once"),
         Verb.LEAVE: (" --reason TEXT", "accept it as it is"),
@@ -125,6 +151,7 @@ def as_json(one: StoredHold) -> dict[str, Any]:
         "next_steps": list(hold.next_steps),
         "verbs": [verb.value for verb in verbs_of(hold.code)] if one.closed_at is None else [],
         "money": hold.money.model_dump() if hold.money else None,
+        "batch": [item.model_dump(mode="json") for item in hold.batch],
         "link": hold.link_id,
         "target": {"shop": hold.target.shop, "order_id": hold.target.order_id} if hold.target else None,
         "opened_at": one.opened_at.isoformat(),

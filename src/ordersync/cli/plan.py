@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ordersync.cli.app import app
+from ordersync.cli.holds import batch_lines
 from ordersync.cli.printing import age, count, plain, say, say_json, wrapped
 from ordersync.cli.run import JsonOption, Run, command
 
@@ -37,19 +38,25 @@ def plan(
     Reads the store only; writes to no platform.
 
     --json: {"writes_on", "made_at", "links", "looked", "writes": [{link, kind, target, amount, purse, pays_buyer,
-    because, token, key}], "holds": [{link, code, message, money}], "waits": [{code, link_id, target, fact_id,
-    message, until}], "skipped": [{link, why}], "new_holds": [numbers]}.
+    because, token, key}], "holds": [{link, code, message, money, batch}], "waits": [{code, link_id, target, fact_id,
+    message, until}], "skipped": [{link, why}], "new_holds": [numbers]}. What a limit stops is in the batch of its
+    hold, not among the writes.
     """
+    from ordersync.engine.limiting import stopped_in, weigh_plan
     from ordersync.engine.look import make_plan
     from ordersync.engine.planfile import save_plan
 
     settings = run.config.settings
     made = make_plan(run.store, run.shops(), settings.to_policy(), run.now)
-    actions = [action for decision in made.decisions for action in decision.actions]
+    weighed, new = weigh_plan(run.store, made.decisions, settings.to_limits(), made.made_at)
+    made.new_holds += new
+    made.limit_holds += weighed.holds
+    stopped = stopped_in(run.store, weighed, made.decisions, made.made_at)
+    actions = [action for decision in made.decisions for action in decision.actions if action.key not in stopped]
     if out is not None:
         save_plan(out, actions, run.store.birth_at, made.made_at)
     if json:
-        say_json(_plan_json(made, writes_on=settings.writes))
+        say_json(_plan_json(made, actions, writes_on=settings.writes))
         return 3 if made.new_holds else 0
     switch = "Writes are ON." if settings.writes else "Writes are OFF."
     for line in wrapped(f"Read: {_freshness(run)}. {switch}"):
@@ -109,10 +116,19 @@ def apply(
     for action in report.stale:
         for line in wrapped(_why_stale(run, action), f"stale     {action.kind} {run.names.of(action.target)}: "):
             say(line)
+    _say_limited(run)
     _say_outcome(run, report)
     if report.new_holds:
         say(f"New holds: {', '.join(report.new_holds)}. Look: ordersync holds show {report.new_holds[0]}")
     return code
+
+
+def _say_limited(run: Run) -> None:
+    """What the limits stopped, and the one answer that lets it go."""
+    for held in (one for one in run.store.holds() if one.hold.batch):
+        for line in wrapped(run.names.within(held.hold.message), f"held {held.number}: "):
+            say(line)
+        say(f"  ordersync holds resolve {held.number} approve   lets exactly these go")
 
 
 def _why_stale(run: Run, action: Action) -> str:
@@ -163,13 +179,15 @@ def _say_action(run: Run, number: int, action: Action) -> None:
 
 
 def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
-    holds = [hold for decision in made.decisions for hold in decision.holds]
+    holds = [*made.limit_holds, *(hold for decision in made.decisions for hold in decision.holds)]
     waits = _wait_lines(run, made)
     skipped = [(d.link_id, why) for d in made.decisions for why in d.skipped]
     numbers = {stored.hold.key: stored.number for stored in run.store.holds()}
     for hold in holds:
         label = f"held {numbers.get(hold.key, '')} {hold.link_id or ''}: "
         for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
+            say(line)
+        for line in batch_lines(run, hold):
             say(line)
     if everything:
         for link_id, why in waits:
@@ -256,22 +274,22 @@ def _freshness(run: Run) -> str:
     return ", ".join(f"{shop} {age(last_read(run, shop), now)}" for shop in run.config.settings.shops)
 
 
-def _plan_json(made: Plan, *, writes_on: bool) -> dict[str, Any]:
+def _plan_json(made: Plan, actions: list[Action], *, writes_on: bool) -> dict[str, Any]:
     return {
         "writes_on": writes_on,
         "made_at": made.made_at.isoformat(),
         "links": made.links,
         "looked": made.looked,
-        "writes": [_action_json(a) for d in made.decisions for a in d.actions],
+        "writes": [_action_json(action) for action in actions],
         "holds": [
             {
                 "link": hold.link_id,
                 "code": hold.code,
                 "message": hold.message,
                 "money": hold.money.model_dump() if hold.money else None,
+                "batch": [one.model_dump(mode="json") for one in hold.batch],
             }
-            for d in made.decisions
-            for hold in d.holds
+            for hold in [*made.limit_holds, *(hold for d in made.decisions for hold in d.holds)]
         ],
         "waits": [wait.model_dump(mode="json") for d in made.decisions for wait in d.waits],
         "skipped": [{"link": d.link_id, "why": why} for d in made.decisions for why in d.skipped],

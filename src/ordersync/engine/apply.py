@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from ordersync.engine.limiting import Gate
 from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
 from ordersync.engine.sentlog import SentLog
@@ -23,6 +24,7 @@ from ordersync.errors import (
 )
 from ordersync.model import Action, ActionState, Decision, Hold, Link, hold_key
 from ordersync.reconcile import Limits, Policy
+from ordersync.reconcile.limits import LIMIT_REACHED
 from ordersync.store import Store
 
 CLAIM_FOR = timedelta(minutes=5)
@@ -51,6 +53,19 @@ class ApplyReport:
 
 
 @dataclass(slots=True)
+class _Course:
+    """What the links of one run share."""
+
+    writer: Writer
+    gate: Gate
+    wanted: dict[str, Action] | None
+    """The writes of a saved plan by key; None: whatever is due."""
+    met: set[str]
+    """Keys of the saved plan that were still due as saved."""
+    report: ApplyReport
+
+
+@dataclass(slots=True)
 class Applier:
     store: Store
     shops: Shops
@@ -68,11 +83,14 @@ class Applier:
         """
         report = ApplyReport()
         started_at = self.clock()
-        writer = Writer(self.store, self.sent_log, self.limits, started_at, self.clock)
+        writer = Writer(self.store, self.sent_log, self.limits, started_at, self.clock, batches=True)
         self._settle_unlinked(report)
         plan = make_plan(self.store, self.shops, self.policy, started_at)
         report.new_holds += plan.new_holds
         wanted = None if saved is None else {action.key: action for action in saved}
+        gate = Gate(self.store, self.limits, started_at)
+        planned = [_only_saved(decision, wanted) for decision in plan.decisions]
+        report.new_holds += gate.weigh(planned, self.clock(), whole=saved is None)
         met: set[str] = set()
         for decision in plan.decisions:
             link = self.store.link(decision.link_id)
@@ -81,10 +99,14 @@ class Applier:
             unsettled = any(
                 record.state.is_open for ref in link.members for record in self.store.actions(target=ref)
             )
-            if not decision.actions and not unsettled:
+            stopped = all(gate.stops(action, self.clock()) for action in decision.actions)
+            if stopped and not unsettled:
+                met.update(a.key for a in decision.actions if wanted and _as_saved(a, wanted))
                 report.decisions.append(decision)
                 continue
-            self._link(link, writer, wanted, met, report)
+            self._link(link, _Course(writer, gate, wanted, met, report))
+        if gate.refused or gate.incomplete:
+            self._hold_refused(gate, report)
         for shop in report.read - set(report.paused):
             # One that may read but not write is paused anew, under the same hold, at its next write.
             self.store.close_hold(hold_key("unauthorized", f"shop:{shop}"), self.clock(), "the shop takes the key")
@@ -94,6 +116,11 @@ class Applier:
                 action for key, action in sorted(wanted.items()) if key not in met and action.link_id not in left
             ]
         return report
+
+    def _hold_refused(self, gate: Gate, report: ApplyReport) -> None:
+        """A limit was crossed during the run: what is left of that kind becomes one hold, as it stands now."""
+        plan = make_plan(self.store, self.shops, self.policy, self.clock())
+        report.new_holds += [*plan.new_holds, *gate.weigh(plan.decisions, self.clock())]
 
     def _settle_unlinked(self, report: ApplyReport) -> None:
         """Typed writes on orders without a link: nobody else looks whether they happened."""
@@ -107,14 +134,8 @@ class Applier:
                 number, is_new = self.store.open_hold(doubt_hold(now_known), self.clock())
                 report.new_holds += [number] if is_new else []
 
-    def _link(
-        self,
-        link: Link,
-        writer: Writer,
-        wanted: dict[str, Action] | None,
-        met: set[str],
-        report: ApplyReport,
-    ) -> None:
+    def _link(self, link: Link, course: _Course) -> None:
+        report = course.report
         absent = next((ref.shop for ref in link.members if ref.shop in report.paused), None)
         if absent is not None:
             report.left.append((link.link_id, f"shop {absent} is paused: {report.paused[absent]}"))
@@ -123,7 +144,7 @@ class Applier:
             report.left.append((link.link_id, "another ordersync process is working on it"))
             return
         try:
-            self._rounds(link, writer, wanted, met, report)
+            self._rounds(link, course)
         except Unauthorized as refused:
             report.paused[refused.shop or "?"] = refused.message
             report.left.append((link.link_id, refused.message))
@@ -133,14 +154,8 @@ class Applier:
         finally:
             self.store.release(self.owner)
 
-    def _rounds(
-        self,
-        link: Link,
-        writer: Writer,
-        wanted: dict[str, Action] | None,
-        met: set[str],
-        report: ApplyReport,
-    ) -> None:
+    def _rounds(self, link: Link, course: _Course) -> None:
+        report = course.report
         tried: set[str] = set()
         decision: Decision | None = None
         for _ in range(ROUNDS):
@@ -149,18 +164,18 @@ class Applier:
                 return
             decision = self._fresh_decision(link, report)
             due = [
-                action
-                for action in decision.actions
-                if action.key not in tried and self._allowed(action, wanted, met)
+                action for action in decision.actions if action.key not in tried and self._allowed(action, course)
             ]
             if not due:
                 break
             action = due[0]
             tried.add(action.key)
-            result = writer.write(self.shops[action.target.shop], action)
+            result = course.writer.write(self.shops[action.target.shop], action)
             report.results.append(result)
             if self.on_result is not None:
                 self.on_result(result)
+            if result.hold is not None and result.hold.code == LIMIT_REACHED:
+                course.gate.refused.add(action.kind)
             if result.state is ActionState.EXPIRED and result.hold is None:
                 # Proven not done: the next run may try under a new key, this one leaves the link alone.
                 report.left.append((link.link_id, result.said))
@@ -191,15 +206,13 @@ class Applier:
             return plan.decisions[0]
         return Decision(link_id=link.link_id, ledger=self.store.ledger(link.link_id))
 
-    def _allowed(self, action: Action, wanted: dict[str, Action] | None, met: set[str]) -> bool:
-        """In a saved plan: the very action, on the very money facts it was planned on."""
-        if wanted is None:
-            return True
-        planned = wanted.get(action.key)
-        if planned is None or planned.digest != action.digest:
-            return False
-        met.add(action.key)
-        return True
+    def _allowed(self, action: Action, course: _Course) -> bool:
+        """Within the limits; in a saved plan also the very action, on the very money facts it was planned on."""
+        if course.wanted is not None:
+            if not _as_saved(action, course.wanted):
+                return False
+            course.met.add(action.key)
+        return not course.gate.stops(action, self.clock())
 
     def _hold_shop(self, refused: OrdersyncError) -> list[str]:
         shop = refused.shop or "?"
@@ -214,6 +227,19 @@ class Applier:
             self.clock(),
         )
         return [number] if is_new else []
+
+
+def _as_saved(action: Action, wanted: dict[str, Action]) -> bool:
+    planned = wanted.get(action.key)
+    return planned is not None and planned.digest == action.digest
+
+
+def _only_saved(decision: Decision, wanted: dict[str, Action] | None) -> Decision:
+    """The part of a decision that a saved plan lets be written."""
+    if wanted is None:
+        return decision
+    kept = tuple(action for action in decision.actions if action.key in wanted)
+    return decision.model_copy(update={"actions": kept})
 
 
 def require_writes(writes_on: bool) -> None:

@@ -61,6 +61,10 @@ def explain(store: Store, shops: Shops, policy: Policy, ref: OrderRef, now: date
         events += _hold_events(held)
         if held.closed_at is None:
             found.open_holds.append(held)
+    if link is not None:
+        found.open_holds += [
+            held for held in store.holds() if any(one.link_id == link.link_id for one in held.hold.batch)
+        ]
     found.events = sorted(events)
     return found
 
@@ -70,6 +74,7 @@ def _origin(link: Link) -> str:
         LinkOrigin.RULE: f"by rule {link.rule}",
         LinkOrigin.HAND: "by hand",
         LinkOrigin.CSV: "from a file",
+        LinkOrigin.SUGGESTION: "from a suggestion",
     }[link.origin]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ordersync.engine.shops import Shop, Shops
-from ordersync.model import Decision, Link, OrderRef, stable_hash
+from ordersync.model import Decision, Hold, Link, OrderRef, stable_hash
 from ordersync.model.semantics import Semantics
 from ordersync.reconcile import Member, Policy, reconcile
 from ordersync.store import Store
@@ -27,6 +27,8 @@ class Plan:
     looked: int = 0
     decisions: list[Decision] = field(default_factory=list)
     new_holds: list[str] = field(default_factory=list)
+    limit_holds: list[Hold] = field(default_factory=list)
+    """What the limits stop of it, once it was weighed."""
 
 
 def make_plan(

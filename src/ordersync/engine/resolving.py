@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ordersync.connector import CanListBlockers
 from ordersync.engine.apply import CLAIM_FOR
 from ordersync.engine.doubtful import Doubtful, check_amount, check_unanswered, find_doubtful, matching_record
+from ordersync.engine.limiting import weigh_plan
 from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
 from ordersync.engine.resending import send_again
@@ -38,6 +39,8 @@ from ordersync.reconcile import Limits, Policy
 from ordersync.reconcile.decide import WHOLE_MONEY
 from ordersync.store import Answer, Store, StoredHold
 from ordersync.store.resolutions import hold_closed
+
+BATCH_READ_WITHIN = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Resolver:
                 return Resolved(stored.number, f"closed: {because or 'no longer so'}", answered=False)
             if reply.verb is Verb.LOOK:
                 return Resolved(stored.number, "looked again: it is still so", closed=False, answered=False)
-            if seen_digest(now_open.hold) != seen_digest(stored.hold) or _other_write(now_open.hold, decision):
+            if seen_digest(now_open.hold) != seen_digest(stored.hold):
                 raise Held(
                     f"what {stored.number} is about changed since it was shown; nothing was done",
                     code="changed_since",
@@ -105,7 +108,10 @@ class Resolver:
         number, hold = stored.number, stored.hold
         if reply.verb is Verb.APPROVE:
             self._answer(stored, reply, hold.facts)
-            return Resolved(number, "approved: the next apply makes exactly this write, within three days")
+            what = f"these {len(hold.batch)} writes" if hold.batch else "this write"
+            return Resolved(number, f"approved: the next apply makes exactly {what}, within three days")
+        if hold.batch:
+            return self._leave_batch(stored, reply)
         doubtful = find_doubtful(self.store, self.sent_log, hold, decision)
         if reply.verb is Verb.LEAVE:
             self._answer(stored, reply, self._left_facts(hold))
@@ -122,6 +128,12 @@ class Resolver:
         if reply.verb is Verb.DONE:
             return self._done(stored, reply, doubtful)
         return self._resend(stored, reply, doubtful, owner)
+
+    def _leave_batch(self, stored: StoredHold, reply: Reply) -> Resolved:
+        self._answer(stored, reply, ())
+        for link_id in {one.link_id for one in stored.hold.batch if one.link_id is not None}:
+            self._redecide_link(link_id)
+        return Resolved(stored.number, f"left: none of these {len(stored.hold.batch)} is written or asked again")
 
     def _done(self, stored: StoredHold, reply: Reply, doubtful: Doubtful) -> Resolved:
         record_id, alone = matching_record(self.store, doubtful.action, reply.record or "")
@@ -215,6 +227,9 @@ class Resolver:
     def _look(self, stored: StoredHold, who: str) -> Decision | None:
         """Read everything the hold is about anew; what is no longer so closes. Returns the link's decision."""
         hold = stored.hold
+        if hold.batch:
+            self._look_at_batch(hold)
+            return None
         if hold.code == "unauthorized":
             shop = self.shops.get(hold.subject.removeprefix("shop:"))
             if shop is not None:
@@ -232,6 +247,19 @@ class Resolver:
         if hold.code == "order_change_open" and hold.target is not None:
             self._look_at_blockers(hold, hold.target, who)
         return decision
+
+    def _look_at_batch(self, hold: Hold) -> None:
+        """Whether the whole plan still crosses the limit with exactly this batch: else the hold closes.
+
+        Orders read lately are not fetched again: each is read, and its approval compared, before it is written.
+        """
+        patient = replace(self, reread_after=max(self.reread_after, BATCH_READ_WITHIN))
+        for link_id in sorted({one.link_id for one in hold.batch if one.link_id is not None}):
+            link = self.store.link(link_id)
+            for ref in link.members if link else ():
+                patient._read(ref)
+        plan = make_plan(self.store, self.shops, self.policy, self.clock())
+        weigh_plan(self.store, plan.decisions, self.limits, self.clock())
 
     def _look_at_blockers(self, hold: Hold, target: OrderRef, who: str) -> None:
         shop = self.shops.get(target.shop)
@@ -252,20 +280,15 @@ class Resolver:
             settle(self.store, shop, record, self.clock)
 
     def _redecide(self, hold: Hold) -> Decision | None:
-        link = self.store.link(hold.link_id) if hold.link_id else None
+        return self._redecide_link(hold.link_id) if hold.link_id else None
+
+    def _redecide_link(self, link_id: str) -> Decision | None:
+        link = self.store.link(link_id)
         if link is None:
             return None
         self.store.mark_dirty(link.link_id)
         plan = make_plan(self.store, self.shops, self.policy, self.clock(), only=[link.link_id])
         return plan.decisions[0] if plan.decisions else None
-
-
-def _other_write(hold: Hold, decision: Decision | None) -> bool:
-    """The write this limit stopped is due, but on other money than the person saw."""
-    if hold.code != "limit" or decision is None:
-        return False
-    due = next((a for a in decision.actions if hold.subject == f"action:{a.key}"), None)
-    return due is None or due.digest != hold.digest
 
 
 def check_reply(stored: StoredHold, reply: Reply) -> None:

@@ -60,7 +60,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile import Limits
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
-from ordersync.reconcile.limits import action_hold_key, check_limits
+from ordersync.reconcile.limits import LIMIT_REACHED, Approvals, action_hold_key, check_limits
 from ordersync.store import IntentHeld, Spent, Store
 
 SEND_WITHIN = timedelta(seconds=20)
@@ -93,6 +93,8 @@ class Writer:
     limits: Limits | None
     run_started_at: datetime
     clock: Clock = utc_now
+    batches: bool = False
+    """The caller opens one hold over everything a limit stops; else each stopped write is its own hold."""
 
     def write(self, shop: Shop, action: Action) -> WriteResult:
         """Intent, one call, receipt, read-back. The result says what the platform did.
@@ -103,20 +105,20 @@ class Writer:
         if stop is not None:
             return WriteResult(action, ActionState.EXPIRED, f"held: {stop.message}", stop)
         now = self.clock()
-        over_limit = self.store.approval_for("limit", action_hold_key("limit", action), action.digest, now)
+        over_limit = Approvals(self.store.unused_approvals(LIMIT_REACHED, now), now).of(action)
         if over_limit is not None:
-            action = action.model_copy(update={"approvals": (*action.approvals, over_limit)})
+            action = action.model_copy(update={"approvals": (*action.approvals, over_limit.number)})
         try:
             self.store.intend(
                 action, now, now + SEND_WITHIN, self._limit_check(action, approved=over_limit is not None)
             )
         except IntentHeld as held:
-            self.store.open_hold(held.hold, now)
+            if not self.batches:
+                self.store.open_hold(held.hold, now)
             return WriteResult(action, ActionState.EXPIRED, f"held: {held.hold.message}", held.hold)
         except Held as held:
             return WriteResult(action, ActionState.EXPIRED, f"not sent: {held.message}")
-        for code in ("limit", "order_change_open"):
-            self.store.close_hold(action_hold_key(code, action), now, "it no longer stops the write")
+        self.store.close_hold(action_hold_key("order_change_open", action), now, "it no longer stops the write")
         self._log_send(action)
         sending_at = self.clock()
         if sending_at >= now + SEND_WITHIN or not self.store.advance(
@@ -247,7 +249,9 @@ class Writer:
         limits = self.limits
         if limits is None or approved:
             return lambda _spent: None
-        return lambda spent: check_limits(action, spent.since(self.run_started_at), spent, limits)
+        link = self.store.link_of(action.target)
+        members = link.members if link else (action.target,)
+        return lambda spent: check_limits(action, spent.since(self.run_started_at), spent, limits, members)
 
 
 def doubt_hold(record: ActionRecord) -> Hold:

@@ -230,6 +230,19 @@ class ActionRecord(Frozen):
     """One line: what the platform answered."""
 
 
+class Batched(Frozen):
+    """One write of a batch that waits for one answer. The digest binds it to the money that was seen."""
+
+    key: str
+    kind: ActionKind
+    target: OrderRef
+    link_id: str | None = None
+    fact_id: str | None = None
+    amount: Money | None = None
+    pays_buyer: bool = False
+    digest: str
+
+
 class Hold(Frozen):
     """Anything that waits for a person. `key` names it across runs, so that it opens once."""
 
@@ -249,6 +262,8 @@ class Hold(Frozen):
     """Facts it is about: leaving it accepts that they differ."""
     digest: str | None = None
     """The money facts an answer is bound to; None: what the hold says."""
+    batch: tuple[Batched, ...] = ()
+    """The writes it stops, where one answer is for all of them: another batch is another hold."""
 
 
 class Wait(Frozen):

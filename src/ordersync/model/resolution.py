@@ -23,7 +23,7 @@ class Verb(StrEnum):
     RESEND = "resend"
     """A doubtful write did not happen: look, then send it once more."""
     APPROVE = "approve"
-    """Let exactly this write go, once."""
+    """Let exactly this write (or exactly this batch of writes) go, once."""
 
 
 _DOUBT = (Verb.LOOK, Verb.DONE, Verb.RESEND, Verb.LEAVE)
@@ -33,7 +33,7 @@ _DIFFERENCE = (Verb.LOOK, Verb.LEAVE)
 VERBS: dict[str, tuple[Verb, ...]] = {
     "in_doubt": _DOUBT,
     "not_visible": (Verb.LOOK, Verb.DONE, Verb.LEAVE),
-    "limit": (Verb.APPROVE, Verb.LEAVE),
+    "limit_reached": _ASK,
     "needs_approval": _ASK,
     "old_fact": _ASK,
     "differs_at_link": _ASK,

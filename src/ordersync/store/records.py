@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from ordersync.errors import Held
-from ordersync.model import Action, ActionKind, ActionRecord, ActionState, Hold, Link, Money, Order, OrderRef, Verb
+from ordersync.model import (
+    Action,
+    ActionKind,
+    ActionRecord,
+    ActionState,
+    FactKind,
+    Hold,
+    Link,
+    Money,
+    Order,
+    OrderRef,
+    Verb,
+    fact_id_of,
+)
 
 Outcome = Literal["new", "changed", "unchanged", "stale"]
 """`stale`: a newer observation is stored already, or the row was partial and only marked the order."""
@@ -183,16 +197,30 @@ class Spent:
             amount_minor=sum(a.amount_minor for a in amounts if a and a.currency == currency), currency=currency
         )
 
-    def money_facts(self, link_id: str) -> frozenset[str]:
-        """Facts of this link for which money may have moved; a write by hand counts as its own fact."""
+    def money_facts(self, link_id: str, members: Collection[OrderRef] = ()) -> frozenset[str]:
+        """Facts of this link, or of these orders, for which money may have moved.
+
+        A write by hand is the fact its carried copies will name, where its record is known; else one of its own.
+        """
         return frozenset(
-            r.action.fact_id or r.action.key
+            _fact_of(r)
             for r in self.records
-            if r.action.link_id == link_id and r.action.kind.moves_money
+            if r.action.kind.moves_money and (r.action.link_id == link_id or r.action.target in members)
         )
 
 
 SPENT_WINDOW = timedelta(hours=24)
+
+
+def _fact_of(record: ActionRecord) -> str:
+    action = record.action
+    if action.fact_id is not None:
+        return action.fact_id
+    if action.kind is ActionKind.REFUND and record.platform_ref is not None:
+        return fact_id_of(action.target, FactKind.REFUND, record.platform_ref)
+    if action.kind is ActionKind.CANCEL:
+        return fact_id_of(action.target, FactKind.CANCELLATION, "cancel")
+    return action.key
 
 
 class IntentHeld(Held):

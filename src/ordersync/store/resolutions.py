@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ordersync.errors import Held, UsageError
-from ordersync.model import Action, Hold, OrderRef, Resolution, Verb, seen_digest
+from ordersync.model import Action, Hold, OrderRef, Resolution, Verb, hold_key, seen_digest
 from ordersync.store.part import Part
 from ordersync.store.records import Answer
 from ordersync.store.tables import HOLDS, LEDGER, LINKS, RESOLUTIONS, instant_text
@@ -20,8 +21,9 @@ class Resolutions(Part):
     def resolve(self, number: str, answer: Answer, now: datetime) -> Resolution:
         """Store a person's answer and close the hold with it, in one transaction: of two people one wins.
 
-        Its link is looked at again. Errors: UsageError `unknown_hold`; Held `hold_closed` (it was answered, or closed
-        itself, meanwhile).
+        Its link is looked at again. A hold over a batch gets one row for each of its writes, so that each is used up
+        by itself; the first is returned. Errors: UsageError `unknown_hold`; Held `hold_closed` (it was answered, or
+        closed itself, meanwhile).
         """
         digits = int(number.removeprefix("H-"))
         with self.db.write() as connection:
@@ -33,28 +35,17 @@ class Resolutions(Part):
             if row.closed_at is not None:
                 raise hold_closed(number, row.closed_because)
             hold = Hold.model_validate_json(row.hold)
-            values = {
-                "hold": digits,
-                "hold_key": hold.key,
-                "code": hold.code,
-                "verb": answer.verb.value,
-                "link_id": hold.link_id,
-                "shop": hold.target.shop if hold.target else None,
-                "order_id": hold.target.order_id if hold.target else None,
-                "facts": json.dumps(answer.facts),
-                "digest": answer.digest,
-                "who": answer.who,
-                "why": answer.why,
-                "at": now,
-                "expires_at": answer.expires_at,
-            }
-            made = connection.execute(insert(RESOLUTIONS).values(values)).inserted_primary_key
+            given = [
+                connection.execute(insert(RESOLUTIONS).values(hold=digits, at=now, **values)).inserted_primary_key
+                for values in _values(hold, answer)
+            ]
+            made = given[0]
             said = f"{answer.verb} by {answer.who}" + (f": {answer.why}" if answer.why else "")
             connection.execute(
                 update(HOLDS).where(HOLDS.c.number == digits).values(closed_at=now, closed_because=said)
             )
-            if hold.link_id is not None:
-                link = int(hold.link_id.removeprefix("L"))
+            for link_id in sorted({hold.link_id, *(one.link_id for one in hold.batch)} - {None}, key=str):
+                link = int(str(link_id).removeprefix("L"))
                 connection.execute(
                     delete(LEDGER).where(LEDGER.c.link == link, LEDGER.c.fact_id.in_(answer.forget))
                 )
@@ -74,19 +65,55 @@ class Resolutions(Part):
         with self.db.read() as connection:
             return [_resolution(row) for row in connection.execute(query)]
 
-    def approval_for(self, code: str, key: str, digest: str, now: datetime) -> int | None:
-        """Number of the unused approval under this hold key for exactly this money; None when there is none."""
-        query = select(RESOLUTIONS.c.number).where(
-            RESOLUTIONS.c.verb == Verb.APPROVE.value,
-            RESOLUTIONS.c.code == code,
-            RESOLUTIONS.c.hold_key == key,
-            RESOLUTIONS.c.digest == digest,
-            RESOLUTIONS.c.used_at.is_(None),
-            RESOLUTIONS.c.expires_at > now,
+    def unused_approvals(self, code: str, now: datetime) -> list[Resolution]:
+        """Approvals of holds with this reason that no write has used up and that are still in force."""
+        query = (
+            select(RESOLUTIONS)
+            .where(
+                RESOLUTIONS.c.verb == Verb.APPROVE.value,
+                RESOLUTIONS.c.code == code,
+                RESOLUTIONS.c.used_at.is_(None),
+                RESOLUTIONS.c.expires_at > now,
+            )
+            .order_by(RESOLUTIONS.c.number)
         )
         with self.db.read() as connection:
-            found: int | None = connection.scalars(query.limit(1)).first()
-            return found
+            return [_resolution(row) for row in connection.execute(query)]
+
+
+def _values(hold: Hold, answer: Answer) -> list[dict[str, Any]]:
+    """The rows of one answer: one, or one for each write of a batch, bound to what was seen of that write."""
+    said = {
+        "code": hold.code,
+        "verb": answer.verb.value,
+        "who": answer.who,
+        "why": answer.why,
+        "expires_at": answer.expires_at,
+    }
+    if not hold.batch:
+        return [
+            {
+                **said,
+                "hold_key": hold.key,
+                "link_id": hold.link_id,
+                "shop": hold.target.shop if hold.target else None,
+                "order_id": hold.target.order_id if hold.target else None,
+                "facts": json.dumps(answer.facts),
+                "digest": answer.digest,
+            }
+        ]
+    return [
+        {
+            **said,
+            "hold_key": hold_key(hold.code, f"action:{one.key}"),
+            "link_id": one.link_id,
+            "shop": one.target.shop,
+            "order_id": one.target.order_id,
+            "facts": json.dumps([one.fact_id] if one.fact_id else []),
+            "digest": one.digest,
+        }
+        for one in hold.batch
+    ]
 
 
 def hold_closed(number: str, because: str | None) -> Held:
