@@ -45,7 +45,7 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("no purse check", "conflicts.py", "if len(paying) > 1:", "if len(paying) > 9:"),
+    Mutant("no purse check", "conflicts.py", "if len(paying) > 1 and", "if len(paying) > 9 and"),
     Mutant("no bound by what was captured", "refunds.py", "if after > member.bound_minor:", "if False:"),
     Mutant(
         "no bound by the highest refund elsewhere",

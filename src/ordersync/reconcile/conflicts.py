@@ -67,7 +67,7 @@ def _hold_incomparable(case: Case) -> None:
             + ", ".join(f"{ref} {money}" for ref, money in charged.items()),
         )
     paying = [str(m.ref) for m in case.members if m.holds_gateway_money]
-    if len(paying) > 1:
+    if len(paying) > 1 and any(_to_be_carried(case, row) for row in case.pairing.rows):
         case.money_blocked = True
         case.hold(
             "two_purses",
@@ -77,6 +77,12 @@ def _hold_incomparable(case: Case) -> None:
                 "list the payment providers that only mark under books_only: of their shop",
             ),
         )
+
+
+def _to_be_carried(case: Case, row: Row) -> bool:
+    """A shop that counts shows this refund as its own, and another order lacks it: what all show needs no purse."""
+    own = any(r.token is None and case.policy.refund.counts(r.member.shop) for r in row.all_records)
+    return own and any(m.ref not in row.records for m in case.members)
 
 
 def _hold_crossing(case: Case) -> None:

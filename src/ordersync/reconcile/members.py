@@ -140,10 +140,11 @@ def token_in(text: str | None) -> str | None:
     return found.group(0) if found else None
 
 
-def record_order(record: RefundRecord) -> tuple[float, OrderRef, str]:
-    """Oldest first; records without a time last; ties by name, so that every machine sorts alike."""
+def record_order(record: RefundRecord) -> tuple[float, int, OrderRef, str]:
+    """Oldest first; records without a time last; ties by amount, so that a shop's name never decides how much is
+    refunded, then by name, so that every machine sorts alike."""
     at = record.created_at.timestamp() if record.created_at else float("inf")
-    return (at, record.member, record.record_id)
+    return (at, record.amount.amount_minor, record.member, record.record_id)
 
 
 def in_flight_minor(target: OrderRef, journal: Iterable[ActionRecord], seen: Sequence[RefundRecord]) -> int:

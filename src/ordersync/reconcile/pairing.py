@@ -81,7 +81,7 @@ def pair_refunds(
     fresh = _by_equal_sums(fresh, members, result)
     _by_amount(fresh, result)
     result.rows.sort(
-        key=lambda row: record_order(row.all_records[0]) if row.records else (0.0, row.fact.origin, "")
+        key=lambda row: record_order(row.all_records[0]) if row.records else (0.0, 0, row.fact.origin, "")
     )
     return result
 
@@ -221,7 +221,7 @@ def _by_equal_sums(fresh: list[RefundRecord], members: Sequence[Member], result:
     by_member = {m.ref: [r for r in fresh if r.member == m.ref] for m in members}
     if len(by_member) < 2 or not all(by_member.values()) or not _one_currency(fresh):
         return fresh
-    if len({len(rows) for rows in by_member.values()}) == 1:
+    if _pair_off(list(by_member.values())):
         return fresh
     sums = [sum(r.amount.amount_minor for r in rows) for rows in by_member.values()]
     if max(sums) - min(sums) > TOLERANCE_MINOR:
@@ -248,6 +248,14 @@ def _by_equal_sums(fresh: list[RefundRecord], members: Sequence[Member], result:
         row.add(record)
     result.rows.append(row)
     return []
+
+
+def _pair_off(by_member: Sequence[Sequence[RefundRecord]]) -> bool:
+    """As many records at each member, and each of one amount at all of them."""
+    if len({len(records) for records in by_member}) > 1:
+        return False
+    ordered = [sorted(records, key=lambda r: r.amount.amount_minor) for records in by_member]
+    return all(_close(same[0].amount, one.amount) for same in zip(*ordered, strict=True) for one in same)
 
 
 def _by_amount(fresh: list[RefundRecord], result: Pairing) -> None:
