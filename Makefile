@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types laws decisions bench clean setup
+.PHONY: demo test lint types laws decisions live bench clean setup
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -33,6 +33,9 @@ laws: setup
 
 decisions: setup
 	@PYTHONPATH=. $(BIN)/python -m tools.decisions
+
+live: setup
+	@PYTHONPATH=. $(BIN)/python -m tests.live.run $(LIVE)
 
 bench: setup
 	@$(BIN)/python -m bench.ingest

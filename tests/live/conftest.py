@@ -1,0 +1,35 @@
+"""Tests against the server that `make live` started; without it they are not collected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.live.back_office import BackOffice
+from tests.live.state import VARIABLE, Live
+
+RUNNING = VARIABLE in os.environ
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Only `make live` has a server; a test without one would pass or fail for the wrong reason."""
+    return None if RUNNING else True
+
+
+def pytest_report_header() -> str | None:
+    return None if RUNNING else "tests/live: not collected; they need a real Medusa: make live"
+
+
+@pytest.fixture(scope="session")
+def live() -> Live:
+    return Live.load()
+
+
+@pytest.fixture(scope="session")
+def office(live: Live) -> Iterator[BackOffice]:
+    """The shop, as its buyers and its staff use it."""
+    opened = BackOffice(live.server, live.opened)
+    yield opened
+    opened.close()
