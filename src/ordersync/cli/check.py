@@ -81,7 +81,7 @@ def _store(run: Run) -> Iterator[Finding]:
         return
     try:
         store = run.store
-        links, held = len(store.links()), len(store.holds())
+        links, held = store.link_count(), sum(store.hold_count().values())
     except OrdersyncError as broken:
         yield Finding("store", "FAIL", broken.message, broken.next_step)
         return

@@ -112,7 +112,7 @@ class Day:
         linked = link_by_rules(store, self.run.config.settings.to_rules(), self.run.now)
         self._learn_names()
         alone = sum(1 for stored in store.orders() if store.link_of(stored.order.ref) is None)
-        _step("link", f"{count(len(store.links()), 'sale')} by reference, agreeing in total, currency and skus")
+        _step("link", f"{count(store.link_count(), 'sale')} by reference, agreeing in total, currency and skus")
         held = f", {count(len(linked.new_holds), 'reference')} held" if linked.new_holds else ""
         _step("", f"{count(alone, 'order')} alone{held}")
         plan = self._look()
@@ -218,7 +218,7 @@ class Day:
         self._look()
         store = self.run.store
         dirty = {one.link.link_id for one in store.dirty_links()}
-        links = len(store.links())
+        links = store.link_count()
         holds = store.holds()
         _step(
             "agree", f"{links - len(dirty)} of {links} links agree, {count(len(holds), 'hold')} left for a person:"

@@ -13,7 +13,7 @@ from ordersync.cli.printing import age, count, plain, say, say_json, wrapped
 from ordersync.cli.run import JsonOption, Run, command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ordersync.engine.apply import ApplyReport
@@ -87,7 +87,7 @@ def apply(
     Needs `writes: true`. With a saved plan only what is still exactly as planned is written, and the rest is named.
 
     --json: {"writes": [{state, said, kind, target, amount, pays_buyer, token, hold}], "left": [{link, why}],
-    "stale": [as planned], "new_holds": [numbers], "agree": [links]}.
+    "stale": [as planned], "new_holds": [numbers], "agree": [links it worked on that agree now]}.
     """
     from ordersync.engine.apply import Applier, require_writes
     from ordersync.engine.planfile import load_plan
@@ -141,10 +141,10 @@ def _why_stale(run: Run, action: Action) -> str:
 
 
 def _say_outcome(run: Run, report: ApplyReport) -> None:
-    links = run.store.links()
+    links = run.store.link_count()
     away = {decision.link_id for decision in report.decisions if not decision.agrees}
     away |= {link_id for link_id, _ in report.left}
-    agree = f"{len(links) - len(away)} of {count(len(links), 'link')} agree"
+    agree = f"{links - len(away)} of {count(links, 'link')} agree"
     if not report.results:
         say(f"Nothing was written: {'nothing else' if report.left else 'nothing'} is due. {agree}.")
         return
@@ -181,8 +181,7 @@ def _say_action(run: Run, number: int, action: Action) -> None:
 def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
     holds = [*made.limit_holds, *(hold for decision in made.decisions for hold in decision.holds)]
     waits = _wait_lines(run, made)
-    skipped = [(d.link_id, why) for d in made.decisions for why in d.skipped]
-    numbers = {stored.hold.key: stored.number for stored in run.store.holds()}
+    numbers = run.store.hold_numbers([hold.key for hold in holds])
     for hold in holds:
         label = f"held {numbers.get(hold.key, '')} {hold.link_id or ''}: "
         for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
@@ -193,28 +192,26 @@ def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
         for link_id, why in waits:
             for line in wrapped(why, f"waits {link_id}: "):
                 say(line)
-        for link_id, why in [*skipped, *_skipped_where_settled(run, made)]:
+        for link_id, why in _all_skipped(run, made):
             for line in wrapped(run.names.within(why), f"skipped {link_id}: "):
                 say(line)
-    more = "" if everything or not (waits or skipped) else " (--all)"
-    agree = sum(1 for decision in made.decisions if decision.agrees)
+    more = "" if everything or not (waits or made.skipped) else " (--all)"
     settled = made.links - made.looked
-    looked = f"{count(made.links, 'link')}: {agree + settled} agree"
+    looked = f"{count(made.links, 'link')}: {made.agree + settled} agree"
     if settled and made.looked:
         looked += f" ({settled} of them unchanged since they did)"
-    for line in wrapped(f"{looked}. Held {len(holds)}, waiting {len(waits)}, skipped {len(skipped)}{more}"):
+    for line in wrapped(f"{looked}. Held {len(holds)}, waiting {len(waits)}, skipped {len(made.skipped)}{more}"):
         say(line)
 
 
-def _skipped_where_settled(run: Run, made: Plan) -> list[tuple[str, str]]:
-    """What stays local on links that agree and did not change: the plan does not look at them again."""
-    from ordersync.engine.look import decide_link
+def _all_skipped(run: Run, made: Plan) -> Iterator[tuple[str, str]]:
+    """What stays local: on the links the plan looked at, then on those that agree and did not change."""
+    from ordersync.engine.look import skipped_where_settled
 
-    looked = {decision.link_id for decision in made.decisions}
-    policy, shops = run.config.settings.to_policy(), run.shops()
-    settled = [link for link in run.store.links() if link.link_id not in looked]
-    decisions = [decide_link(run.store, shops, link, policy, made.made_at) for link in settled]
-    return [(decision.link_id, why) for decision in decisions for why in decision.skipped]
+    yield from made.skipped
+    looked = {link_id for link_id, _ in made.skipped}
+    settled = skipped_where_settled(run.store, run.shops(), run.config.settings.to_policy(), made.made_at)
+    yield from (one for one in settled if one[0] not in looked)
 
 
 def _wait_lines(run: Run, made: Plan) -> list[tuple[str, str]]:
@@ -292,7 +289,7 @@ def _plan_json(made: Plan, actions: list[Action], *, writes_on: bool) -> dict[st
             for hold in [*made.limit_holds, *(hold for d in made.decisions for hold in d.holds)]
         ],
         "waits": [wait.model_dump(mode="json") for d in made.decisions for wait in d.waits],
-        "skipped": [{"link": d.link_id, "why": why} for d in made.decisions for why in d.skipped],
+        "skipped": [{"link": link_id, "why": why} for link_id, why in made.skipped],
         "new_holds": made.new_holds,
     }
 

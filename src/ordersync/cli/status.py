@@ -30,7 +30,7 @@ def status(run: Run, json: JsonOption = False) -> int:
     --json: {"writes_on", "shops": [{shop, orders, parked, read_at, oldest_linked_read_at}], "links",
     "unsettled_links", "waits", "in_doubt", "open_writes": [{target, kind, state}], "holds": {open, by_code}}.
     """
-    oldest = run.store.oldest_unread()
+    oldest = run.store.oldest_unread(run.config.settings.shops)
     facts = _facts(run, oldest)
     if json:
         say_json(facts)
@@ -69,9 +69,7 @@ def status(run: Run, json: JsonOption = False) -> int:
 
 def _facts(run: Run, oldest: dict[str, datetime]) -> dict[str, Any]:
     store = run.store
-    held: dict[str, int] = {}
-    for one in store.holds():
-        held[one.hold.code] = held.get(one.hold.code, 0) + 1
+    held = store.hold_count()
     open_writes = store.actions(open_only=True)
     return {
         "writes_on": run.config.settings.writes,
@@ -85,13 +83,13 @@ def _facts(run: Run, oldest: dict[str, datetime]) -> dict[str, Any]:
             }
             for name in run.config.settings.shops
         ],
-        "links": len(store.links()),
-        "unsettled_links": len(store.dirty_links()),
+        "links": store.link_count(),
+        "unsettled_links": store.dirty_count(),
         "waits": store.waiting(),
         "in_doubt": sum(1 for a in open_writes if a.state.value == "doubt"),
         "open_writes": [
             {"target": str(a.action.target), "kind": a.action.kind.value, "state": a.state.value}
             for a in open_writes
         ],
-        "holds": {"open": sum(held.values()), "by_code": dict(sorted(held.items()))},
+        "holds": {"open": sum(held.values()), "by_code": held},
     }

@@ -38,6 +38,7 @@ class ApplyReport:
 
     results: list[WriteResult] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    """Of the links that did not agree when the run began, as they were decided last."""
     new_holds: list[str] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
     stale: list[Action] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """The store: orders, links, ledger, journal, holds and feed positions in one SQLite file."""
 
+from ordersync.store.deciding import Decided, LinkState, ParkedAnswer
 from ordersync.store.manylinks import LinksRefused, NewLink
 from ordersync.store.records import (
     ActionStep,
@@ -27,12 +28,14 @@ __all__ = [
     "Accuracy",
     "ActionStep",
     "Answer",
+    "Decided",
     "DirtyLink",
     "FeedPass",
     "FeedPosition",
     "FieldChange",
     "Followed",
     "IntentHeld",
+    "LinkState",
     "LinksRefused",
     "Naming",
     "NewLink",
@@ -41,6 +44,7 @@ __all__ = [
     "Outcome",
     "PageResult",
     "Parked",
+    "ParkedAnswer",
     "Pooled",
     "Reference",
     "Run",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from ordersync.model import Hold
 from ordersync.store.part import Part
 from ordersync.store.records import StoredHold
 from ordersync.store.resolutions import left_as_is
 from ordersync.store.tables import HOLDS
+
+_CHUNK = 500
 
 
 class Holds(Part):
@@ -60,6 +62,23 @@ class Holds(Part):
             query = query.where(HOLDS.c.closed_at.is_(None))
         with self.db.read() as connection:
             return [_stored(row) for row in connection.execute(query)]
+
+    def hold_count(self) -> dict[str, int]:
+        """How many holds are open, by reason code."""
+        query = select(HOLDS.c.code, func.count()).where(HOLDS.c.closed_at.is_(None)).group_by(HOLDS.c.code)
+        with self.db.read() as connection:
+            return dict(sorted((str(code), int(number)) for code, number in connection.execute(query)))
+
+    def hold_numbers(self, keys: Sequence[str]) -> dict[str, str]:
+        """The numbers (`H-31`) of the open holds among these keys."""
+        found: dict[str, str] = {}
+        with self.db.read() as connection:
+            for start in range(0, len(keys), _CHUNK):
+                query = select(HOLDS.c.key, HOLDS.c.number).where(
+                    HOLDS.c.key.in_(keys[start : start + _CHUNK]), HOLDS.c.closed_at.is_(None)
+                )
+                found.update((key, f"H-{number}") for key, number in connection.execute(query))
+        return found
 
     def holds_about(self, link_id: str | None, subjects: Collection[str]) -> list[StoredHold]:
         """Open and closed holds of a link or with one of these subjects, oldest first."""

@@ -62,6 +62,8 @@ class Journal(Part):
                 )
             )
             _append(connection, action.key, now, ActionState.INTENDED, {"send_by": instant_text(send_by)})
+            # A process that ends here leaves an open write: its link must be in sight, though the orders agree.
+            mark_members_dirty(connection, action.target.shop, [action.target.order_id])
         return ActionRecord(action=action, state=ActionState.INTENDED, intended_at=now, send_by=send_by)
 
     def advance(
@@ -152,12 +154,12 @@ class Journal(Part):
         if open_only:
             query = query.where(ACTIONS.c.is_open)
         with self.db.read() as connection:
-            return [_record(row) for row in connection.execute(query)]
+            return [record_of_row(row) for row in connection.execute(query)]
 
     def action(self, key: str) -> ActionRecord | None:
         with self.db.read() as connection:
             row = connection.execute(select(ACTIONS).where(ACTIONS.c.key == key)).first()
-        return _record(row) if row else None
+        return record_of_row(row) if row else None
 
     def action_steps(self, key: str) -> list[ActionStep]:
         """The journal's history of one action, oldest first."""
@@ -231,7 +233,7 @@ def _spent(connection: Connection, now: datetime) -> Spent:
         )
         .order_by(ACTIONS.c.intended_at, ACTIONS.c.key)
     )
-    return Spent(now, tuple(_record(row) for row in rows))
+    return Spent(now, tuple(record_of_row(row) for row in rows))
 
 
 def _append(connection: Connection, key: str, at: datetime, state: ActionState, fields: dict[str, str]) -> None:
@@ -239,7 +241,7 @@ def _append(connection: Connection, key: str, at: datetime, state: ActionState, 
     connection.execute(insert(ACTION_EVENTS).values(key=key, at=at, state=state.value, fields=text))
 
 
-def _record(row: Row[tuple[object, ...]]) -> ActionRecord:
+def record_of_row(row: Row[tuple[object, ...]]) -> ActionRecord:
     return ActionRecord(
         action=Action.model_validate_json(row.action),
         state=ActionState(row.state),

@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, tuple_, update
 
 from ordersync.errors import Held, UsageError
-from ordersync.model import Decision, Ledger, LedgerRow, Link, LinkOrigin, OrderRef
+from ordersync.model import Ledger, LedgerRow, Link, LinkOrigin, OrderRef
 from ordersync.store import holds
 from ordersync.store.part import Part
-from ordersync.store.records import DirtyLink
 from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META, ORDERS
 
 RULES_DIGEST = "rules_digest"
@@ -82,7 +81,7 @@ class Links(Part):
                     operation="remove_link",
                     next_step="run: ordersync apply (it looks again), or resolve its hold: ordersync holds list",
                 )
-            number = _number(link_id)
+            number = link_number(link_id)
             connection.execute(delete(MEMBERS).where(MEMBERS.c.link == number))
             connection.execute(update(LINKS).where(LINKS.c.number == number).values(removed_at=moment))
             holds.close_derived(connection, link_id, keep=(), now=moment, why="the link was removed")
@@ -92,7 +91,7 @@ class Links(Part):
         """A live link, or None."""
         with self.db.read() as connection:
             row = connection.execute(
-                select(LINKS).where(LINKS.c.number == _number(link_id), LINKS.c.removed_at.is_(None))
+                select(LINKS).where(LINKS.c.number == link_number(link_id), LINKS.c.removed_at.is_(None))
             ).first()
         return link_of_row(row) if row else None
 
@@ -105,13 +104,13 @@ class Links(Part):
             ).first()
         return link_of_row(row) if row else None
 
-    def links(self) -> list[Link]:
-        """Every live link, oldest first."""
+    def links(self, limit: int | None = None, shop: str | None = None) -> list[Link]:
+        """Live links, oldest first: all, the first `limit`, those with an order of `shop`."""
+        query = select(LINKS).where(LINKS.c.removed_at.is_(None)).order_by(LINKS.c.number).limit(limit)
+        if shop is not None:
+            query = query.where(exists().where(MEMBERS.c.link == LINKS.c.number, MEMBERS.c.shop == shop))
         with self.db.read() as connection:
-            rows = connection.execute(
-                select(LINKS).where(LINKS.c.removed_at.is_(None)).order_by(LINKS.c.number)
-            ).all()
-        return [link_of_row(row) for row in rows]
+            return [link_of_row(row) for row in connection.execute(query)]
 
     def link_count(self) -> int:
         """How many live links there are."""
@@ -120,31 +119,21 @@ class Links(Part):
                 select(func.count()).select_from(LINKS).where(LINKS.c.removed_at.is_(None))
             ).scalar_one()
 
-    def dirty_links(self) -> list[DirtyLink]:
-        """Live links a member of which changed, or that were never settled, oldest first."""
-        with self.db.read() as connection:
-            rows = connection.execute(
-                select(LINKS)
-                .where(LINKS.c.removed_at.is_(None), LINKS.c.version > LINKS.c.clean_version)
-                .order_by(LINKS.c.number)
-            ).all()
-        return [DirtyLink(link_of_row(row), row.version) for row in rows]
-
     def waiting(self) -> int:
         """Writes of live links that waited for their time at the last decision."""
         with self.db.read() as connection:
-            total = select(func.coalesce(func.sum(LINKS.c.waits), 0)).where(LINKS.c.removed_at.is_(None))
+            total = select(func.coalesce(func.sum(LINKS.c.waits), 0)).where(
+                LINKS.c.removed_at.is_(None), LINKS.c.waits > 0
+            )
             return int(connection.execute(total).scalar_one())
 
-    def oldest_unread(self) -> dict[str, datetime]:
-        """Per shop, when the linked order that was not read for longest was last read."""
-        query = (
-            select(MEMBERS.c.shop, func.min(ORDERS.c.sent_at).label("oldest"))
-            .join(ORDERS, (ORDERS.c.shop == MEMBERS.c.shop) & (ORDERS.c.order_id == MEMBERS.c.order_id))
-            .group_by(MEMBERS.c.shop)
-        )
+    def oldest_unread(self, shops: Iterable[str]) -> dict[str, datetime]:
+        """Per shop, when the linked order that was not read for longest was last read; none where none is linked."""
+        linked = exists().where(MEMBERS.c.shop == ORDERS.c.shop, MEMBERS.c.order_id == ORDERS.c.order_id)
+        query = select(ORDERS.c.sent_at).where(linked).order_by(ORDERS.c.sent_at).limit(1)
         with self.db.read() as connection:
-            return {row.shop: row.oldest for row in connection.execute(query)}
+            found = {shop: connection.scalars(query.where(ORDERS.c.shop == shop)).first() for shop in shops}
+        return {shop: moment for shop, moment in found.items() if moment is not None}
 
     def link_version(self, link_id: str) -> int:
         """The version to hand to `mark_clean` after a decision made from what is stored now."""
@@ -156,7 +145,7 @@ class Links(Part):
         with self.db.write() as connection:
             connection.execute(
                 update(LINKS)
-                .where(LINKS.c.number == _number(link_id), LINKS.c.clean_version < version)
+                .where(LINKS.c.number == link_number(link_id), LINKS.c.clean_version < version)
                 .values(clean_version=version)
             )
 
@@ -164,7 +153,7 @@ class Links(Part):
         """Have the link looked at again (a policy changed, a hold was resolved)."""
         with self.db.write() as connection:
             connection.execute(
-                update(LINKS).where(LINKS.c.number == _number(link_id)).values(version=LINKS.c.version + 1)
+                update(LINKS).where(LINKS.c.number == link_number(link_id)).values(version=LINKS.c.version + 1)
             )
 
     def decided_under(self, rules_digest: str) -> bool:
@@ -187,40 +176,9 @@ class Links(Part):
     def ledger(self, link_id: str) -> Ledger:
         with self.db.read() as connection:
             rows = connection.execute(
-                select(LEDGER.c.row).where(LEDGER.c.link == _number(link_id)).order_by(LEDGER.c.position)
+                select(LEDGER.c.row).where(LEDGER.c.link == link_number(link_id)).order_by(LEDGER.c.position)
             ).scalars()
             return Ledger(rows=tuple(LedgerRow.model_validate_json(row) for row in rows))
-
-    def save_decision(self, decision: Decision, now: datetime, *, version: int | None = None) -> list[str]:
-        """Store the ledger and the holds of one link in one transaction; returns the numbers of new holds.
-
-        With `version` (of the link when it was decided) nothing is stored where the link has changed since: it is
-        dirty and is decided again from what is known now. Open holds of this link (`hold.link_id`) that are not
-        sticky and not in the decision close themselves.
-        """
-        number = _number(decision.link_id)
-        rows = [
-            {"link": number, "fact_id": row.fact.fact_id, "position": position, "row": row.model_dump_json()}
-            for position, row in enumerate(decision.ledger.rows)
-        ]
-        with self.db.write() as connection:
-            if version is not None:
-                current = connection.execute(
-                    select(LINKS.c.version).where(LINKS.c.number == number, LINKS.c.removed_at.is_(None))
-                ).scalar_one_or_none()
-                if current != version:
-                    return []
-            connection.execute(delete(LEDGER).where(LEDGER.c.link == number))
-            if rows:
-                connection.execute(insert(LEDGER), rows)
-            waiting = len(decision.waits)
-            connection.execute(
-                update(LINKS).where(LINKS.c.number == number, LINKS.c.waits != waiting).values(waits=waiting)
-            )
-            opened = [holds.open_in(connection, hold, now) for hold in decision.holds]
-            keep = [hold.key for hold in decision.holds]
-            holds.close_derived(connection, decision.link_id, keep, now, why="no longer so at the last look")
-        return [number for number, is_new in opened if is_new]
 
 
 def mark_members_dirty(connection: Connection, shop: str, order_ids: Sequence[str]) -> None:
@@ -277,7 +235,7 @@ def _refuse_linked(connection: Connection, members: Sequence[OrderRef]) -> None:
 
 def _live_row(connection: Connection, link_id: str) -> Row[tuple[object, ...]]:
     row = connection.execute(
-        select(LINKS).where(LINKS.c.number == _number(link_id), LINKS.c.removed_at.is_(None))
+        select(LINKS).where(LINKS.c.number == link_number(link_id), LINKS.c.removed_at.is_(None))
     ).first()
     if row is None:
         raise UsageError(
@@ -286,7 +244,7 @@ def _live_row(connection: Connection, link_id: str) -> Row[tuple[object, ...]]:
     return row
 
 
-def _number(link_id: str) -> int:
+def link_number(link_id: str) -> int:
     """-1 for anything that is not a link's name: no row has it."""
     digits = link_id[1:]
     return int(digits) if link_id[:1] in ("L", "l") and digits.isascii() and digits.isdigit() else -1

@@ -49,13 +49,13 @@ class Orders(Part):
     def order(self, ref: OrderRef) -> StoredOrder | None:
         with self.db.read() as connection:
             row = connection.execute(
-                _stored_query().where(ORDERS.c.shop == ref.shop, ORDERS.c.order_id == ref.order_id)
+                stored_query().where(ORDERS.c.shop == ref.shop, ORDERS.c.order_id == ref.order_id)
             ).first()
-        return None if row is None else _stored(*row)
+        return None if row is None else stored_of_row(*row)
 
     def orders(self, shop: str | None = None) -> Iterator[StoredOrder]:
         """Every stored order sorted by (shop, order id), read in chunks: memory stays flat."""
-        query = _stored_query().order_by(ORDERS.c.shop, ORDERS.c.order_id).limit(_CHUNK)
+        query = stored_query().order_by(ORDERS.c.shop, ORDERS.c.order_id).limit(_CHUNK)
         if shop is not None:
             query = query.where(ORDERS.c.shop == shop)
         after: tuple[str, str] | None = None
@@ -64,7 +64,7 @@ class Orders(Part):
             with self.db.read() as connection:
                 rows = connection.execute(chunk).all()
             for row in rows:
-                stored = _stored(*row)
+                stored = stored_of_row(*row)
                 after = (stored.order.shop, stored.order.order_id)
                 yield stored
             if len(rows) < _CHUNK:
@@ -208,7 +208,7 @@ class Orders(Part):
             return {row.order_id: row.raw_digest for row in connection.execute(query)}
 
 
-def _stored_query() -> Select[str, datetime, str, datetime, datetime]:
+def stored_query() -> Select[str, datetime, str, datetime, datetime]:
     joined = ORDERS.join(
         DOCUMENTS, (DOCUMENTS.c.shop == ORDERS.c.shop) & (DOCUMENTS.c.order_id == ORDERS.c.order_id)
     )
@@ -221,7 +221,7 @@ def _stored_query() -> Select[str, datetime, str, datetime, datetime]:
     ).select_from(joined)
 
 
-def _stored(
+def stored_of_row(
     canonical: str, sent_at: datetime, fingerprint: str, first_seen_at: datetime, changed_at: datetime
 ) -> StoredOrder:
     return StoredOrder(Order.model_validate_json(canonical), sent_at, fingerprint, first_seen_at, changed_at)

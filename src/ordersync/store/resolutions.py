@@ -53,7 +53,7 @@ class Resolutions(Part):
             stored = connection.execute(
                 select(RESOLUTIONS).where(RESOLUTIONS.c.number == (made[0] if made else None))
             ).one()
-        return _resolution(stored)
+        return resolution_of_row(stored)
 
     def resolutions(self, link_id: str | None = None, hold: str | None = None) -> list[Resolution]:
         """Every answer, oldest first; of one link or one hold."""
@@ -63,7 +63,7 @@ class Resolutions(Part):
         if hold is not None:
             query = query.where(RESOLUTIONS.c.hold == int(hold.removeprefix("H-")))
         with self.db.read() as connection:
-            return [_resolution(row) for row in connection.execute(query)]
+            return [resolution_of_row(row) for row in connection.execute(query)]
 
     def unused_approvals(self, code: str, now: datetime) -> list[Resolution]:
         """Approvals of holds with this reason that no write has used up and that are still in force."""
@@ -183,7 +183,7 @@ def left_as_is(connection: Connection, hold: Hold) -> str | None:
     return None if found is None else f"H-{found}"
 
 
-def _resolution(row: Row[tuple[object, ...]]) -> Resolution:
+def resolution_of_row(row: Row[tuple[object, ...]]) -> Resolution:
     return Resolution(
         number=row.number,
         hold=f"H-{row.hold}",

@@ -10,6 +10,7 @@ from functools import cached_property
 from types import TracebackType
 
 from ordersync.store.database import BUSY_TIMEOUT_S, Database
+from ordersync.store.deciding import Deciding
 from ordersync.store.feeds import Feeds
 from ordersync.store.holds import Holds
 from ordersync.store.journal import Journal
@@ -21,7 +22,7 @@ from ordersync.store.runs import Runs
 from ordersync.store.traits import TraitRows
 
 
-class Store(Orders, TraitRows, Feeds, Links, ManyLinks, Journal, Holds, Resolutions, Runs):
+class Store(Orders, TraitRows, Feeds, Links, ManyLinks, Deciding, Journal, Holds, Resolutions, Runs):
     """Open with `Store.open(url)`; close it, or use it as a context. Threads may share one."""
 
     def __init__(self, db: Database) -> None:

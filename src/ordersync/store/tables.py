@@ -61,6 +61,7 @@ class OrderRow(Row, table=True):
     __tablename__ = "orders"
     __table_args__ = (
         Index("orders_by_number", "shop", "number"),
+        Index("orders_by_reading", "shop", "sent_at"),
         Index("orders_open", "shop", sqlite_where=text("is_open = 1")),
         Index("orders_refund_pending", "shop", sqlite_where=text("refund_pending = 1")),
         {"sqlite_with_rowid": False},
@@ -195,7 +196,15 @@ class PassRow(Row, table=True):
 
 class LinkRow(Row, table=True):
     __tablename__ = "links"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index("links_live", "number", sqlite_where=text("removed_at IS NULL")),
+        Index("links_unsettled", "number", sqlite_where=text("removed_at IS NULL AND version > clean_version")),
+        Index("links_waiting", "waits", sqlite_where=text("removed_at IS NULL AND waits > 0")),
+        Index(
+            "links_skipping", "number", sqlite_where=text("removed_at IS NULL AND (skips IS NULL OR skips > 0)")
+        ),
+        {"sqlite_autoincrement": True},
+    )
     number: int | None = Field(default=None, primary_key=True)
     members: str = Field(sa_type=Text)
     """JSON [[shop, order id], …], sorted; stays when the link is removed."""
@@ -208,6 +217,8 @@ class LinkRow(Row, table=True):
     clean_version: int
     waits: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How many writes waited for their time at the last decision."""
+    skips: int | None = None
+    """How many reasons to skip something the last decision gave; None: not decided since this is counted."""
 
 
 class MemberRow(Row, table=True):
@@ -233,6 +244,8 @@ class HoldRow(Row, table=True):
     __table_args__ = (
         Index("holds_open_once", "key", unique=True, sqlite_where=text("closed_at IS NULL")),
         Index("holds_by_link", "link_id"),
+        Index("holds_by_subject", "subject"),
+        Index("holds_open", "number", sqlite_where=text("closed_at IS NULL")),
         {"sqlite_autoincrement": True},
     )
     number: int | None = Field(default=None, primary_key=True)
