@@ -194,7 +194,15 @@ def test_a_link_settled_before_skips_were_counted_counts_as_skipping(tmp_path: P
 
 
 FEW = tuple(
-    f"INDEX {name}" for name in ("links_live", "links_unsettled", "links_waiting", "links_skipping", "holds_open")
+    f"INDEX {name}"
+    for name in (
+        "links_live",
+        "links_unsettled",
+        "links_waiting",
+        "links_skipping",
+        "holds_open",
+        "holds_open_once",
+    )
 )
 """Indexes of only those rows that were asked for (links_live: a few bytes a link, only to be counted)."""
 QUESTIONS: dict[str, Callable[[Store], object]] = {
