@@ -78,7 +78,7 @@ class Resolutions(Part):
             .order_by(RESOLUTIONS.c.number)
         )
         with self.db.read() as connection:
-            return [_resolution(row) for row in connection.execute(query)]
+            return [resolution_of_row(row) for row in connection.execute(query)]
 
 
 def _values(hold: Hold, answer: Answer) -> list[dict[str, Any]]:
