@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,9 +22,10 @@ from tests.scenarios.shop_admins import Admin, Paid, Placing, admin_of
 
 from ordersync.bootstrap import build_shop, sandbox_of
 from ordersync.cli.sandbox import SHOPS
-from ordersync.config import load_config
+from ordersync.config import Config, load_config
 from ordersync.engine.apply import Applier, ApplyReport
 from ordersync.engine.explain import explain
+from ordersync.engine.linking import link_by_rules
 from ordersync.engine.look import decide_link, make_plan
 from ordersync.engine.pull import pull
 from ordersync.engine.resolving import Reply, Resolved, Resolver
@@ -32,9 +33,10 @@ from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shop
 from ordersync.model import Action, ActionState, Decision, Hold, LinkOrigin, OrderRef, Verb
 from ordersync.reconcile import KindPolicy, Limits, Policy
+from ordersync.reconcile.rules import LinkRule
 from ordersync.store import Store, StoredHold
 from ordersync.testing.sales import SaleLine, SaleSpec
-from ordersync.testing.sandbox import SandboxServer
+from ordersync.testing.sandbox import Fault, SandboxServer
 
 NAMES = ("asia", "office", "web")
 PAIRS = (("asia", "office"), ("office", "web"), ("web", "asia"))
@@ -45,6 +47,7 @@ HUNDRED = (SaleLine("TEE-M", "T-Shirt", 2, 3000), SaleLine("LAMP-01", "Desk Lamp
 """The usual sale: two shirts at 30.00 and a lamp at 40.00."""
 MOMENT = timedelta(seconds=2)
 """Between one thing that happens and the next; a double click takes no longer."""
+DATABASE, LOG = "ordersync.db", "sent.log"
 _WENT_WRONG = ("failed", "failure", "error")
 _READS = ("/transactions/query.json",)
 """Asked with POST all the same."""
@@ -69,6 +72,7 @@ class Stage:
     admins: dict[str, Admin]
     log: SentLog
     limits: Limits
+    config: Config
     policy: Policy = POLICY
     names: dict[OrderRef, str] = field(default_factory=dict)
     """Orders by the name of their shop; a second one there is `office#2`."""
@@ -105,7 +109,7 @@ class Stage:
                 currency="USD",
                 lines=lines,
                 shipping_minor=0,
-                placed_at=self.clock() - timedelta(hours=1),
+                placed_at=self.clock(),
                 paid=shop not in unpaid,
                 provider=provider,
                 references=dict((references or {}).get(shop, {})),
@@ -144,9 +148,41 @@ class Stage:
         self.clock.now += MOMENT
         return self.admins[shop].ship(sale.orders[shop].order_id, _skus(units), tracking)
 
+    def cancel_parcel(self, shop: str, sale: Sale, parcel_id: str) -> None:
+        self.clock.now += MOMENT
+        self.admins[shop].cancel_parcel(sale.orders[shop].order_id, parcel_id)
+
     def mark_paid(self, shop: str, sale: Sale) -> None:
         self.clock.now += MOMENT
         self.admins[shop].mark_paid(sale.orders[shop].order_id)
+
+    def silence(self, shop: str) -> None:
+        """The shop closes every connection without an answer, until `speak`."""
+        self.admins[shop].box.add_fault(Fault("cut_before", times=1_000_000))
+
+    def speak(self, shop: str) -> None:
+        self.admins[shop].box.clear_faults()
+
+    def lose_database(self, *, log_too: bool = False) -> None:
+        """The file is gone and a new one begins now; the log of what was sent lies beside it, or is lost as well."""
+        self.store.close()
+        for path in [*self.folder.glob(f"{DATABASE}*"), *([self.folder / LOG] if log_too else [])]:
+            path.unlink(missing_ok=True)
+        self.log = SentLog(self.folder / LOG)
+        self.store = Store.open(f"sqlite:///{self.folder / DATABASE}", now=self.clock())
+
+    def allow(self, shop: str, *writes: str) -> None:
+        """The merchant edits `allow` of a shop; none: everything its platform can do."""
+        chosen = self.config.settings.shops[shop].model_copy(update={"allow": writes or None})
+        shops = {**self.config.settings.shops, shop: chosen}
+        self.config = replace(self.config, settings=self.config.settings.model_copy(update={"shops": shops}))
+        self.shops[shop].connector.close()
+        self.shops[shop] = build_shop(self.config, shop)
+
+    def unlink(self, sale: Sale) -> None:
+        link = self.store.link_of(next(iter(sale.orders.values())))
+        assert link is not None
+        self.store.remove_link(link.link_id, self.clock())
 
     def wait(self, **time: float) -> None:
         self.clock.forward(**time)
@@ -157,6 +193,12 @@ class Stage:
         return resolver.resolve(self._hold(code).number, Reply(verb, "kim", **{"why": why, **more}))
 
     # What ordersync does.
+
+    def follow(self, *rules: LinkRule) -> list[str]:
+        """Pull, then link by rule; the links there are then, orders called by their shops."""
+        self.pull()
+        link_by_rules(self.store, rules, self.clock())
+        return [self.plain(" ".join(str(ref) for ref in link.members)) for link in self.store.links()]
 
     def pull(self) -> None:
         self.clock.now += MOMENT
@@ -266,11 +308,11 @@ class Stage:
         """What `orders explain` has to tell, line by line, orders called by their shops."""
         ref = next(iter(sale.orders.values()))
         found = explain(self.store, self.shops, self.policy, ref, self.clock())
-        assert found.decision is not None
         told = [event.what for event in found.events]
         told += [f"held {one.hold.code}: {one.hold.message}" for one in found.open_holds]
-        told += [f"waits {one.target} {one.code}: {one.message}" for one in found.decision.waits]
-        told += [f"skipped: {one}" for one in found.decision.skipped]
+        if found.decision is not None:
+            told += [f"waits {one.target} {one.code}: {one.message}" for one in found.decision.waits]
+            told += [f"skipped: {one}" for one in found.decision.skipped]
         return self.plain("\n".join(told))
 
     def told(self, action: Action) -> str:
@@ -298,14 +340,19 @@ def open_stage(folder: Path) -> Iterator[Stage]:
     }
     servers: dict[str, SandboxServer] = {}
     shops: dict[str, Shop] = {}
-    store = Store.open(f"sqlite:///{folder / 'ordersync.db'}", now=clock())
+    store = Store.open(f"sqlite:///{folder / DATABASE}", now=clock())
     try:
         servers |= {name: SandboxServer(box).start() for name, box in boxes.items()}
         admins = {name: admin_of(box) for name, box in boxes.items()}
         config = load_config(_write_config(folder, admins, servers))
         shops |= {name: build_shop(config, name) for name in NAMES}
-        log = SentLog(folder / "sent.log")
-        yield Stage(folder, clock, store, shops, admins, log, config.settings.to_limits())
+        stage = Stage(
+            folder, clock, store, shops, admins, SentLog(folder / LOG), config.settings.to_limits(), config
+        )
+        try:
+            yield stage
+        finally:
+            stage.store.close()
     finally:
         for shop in shops.values():
             shop.connector.close()
