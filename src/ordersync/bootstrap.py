@@ -16,6 +16,7 @@ from ordersync.errors import ConfigError, MappingError
 from ordersync.mapping import Mapping, Profile, ShapeFn, decode, encode, load_mapping
 from ordersync.model import stable_hash
 from ordersync.store import Store
+from ordersync.store.database import BUSY_TIMEOUT_S
 
 if TYPE_CHECKING:
     from ordersync.testing.sandbox import Sandbox
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 MAPPINGS_PACKAGE = "ordersync_mappings"
 
 
-def open_store(config: Config, *, create: bool = True) -> Store:
+def open_store(config: Config, *, create: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
     """The configuration's store, made on first use. StoreError says what is wrong with the file."""
-    return Store.open(config.store_url, create=create)
+    return Store.open(config.store_url, create=create, busy_timeout_s=busy_timeout_s)
 
 
 def build_shop(config: Config, name: str) -> Shop:

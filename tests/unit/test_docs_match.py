@@ -21,7 +21,7 @@ from ordersync.yaml_text import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
-LATER = {"sync", "daemon", "backfill", "verify", "pause", "resume", "serve"}
+LATER = {"sync", "daemon", "backfill", "verify", "serve"}
 """Commands of the design that this version does not have; documents may name them only as such."""
 
 

@@ -136,6 +136,19 @@ def test_only_the_units_that_are_missing_are_shipped() -> None:
     assert action.parcel.shipped_after == (LineUnits(line_item_id="line-1", quantity=2),)
 
 
+def test_more_units_shipped_than_ordered_where_we_shipped_is_a_surplus() -> None:
+    a = order("a", parcel("p1"))
+    first = look(a, order("b"))
+    ours = seen(only(first), "ours")
+    twice = order("b", parcel("ours"), parcel("again", minutes_ago=10))
+    found = look(a, twice, journal=[ours], ledger=first.ledger)
+    (hold,) = [h for h in found.holds if h.code == "overshoot"]
+    assert (hold.target, hold.sticky) == (OrderRef("b", "1"), True)
+    assert "4 of 2" in hold.message
+    assert found.actions == ()
+    assert codes(look(a, order("b", parcel("ours")), journal=[ours], ledger=first.ledger)) == set()
+
+
 def test_our_own_parcel_is_a_copy_and_not_news() -> None:
     a = order("a", parcel("p1"))
     first = look(a, order("b"), order("c"))

@@ -66,6 +66,22 @@ def _look_at_everything(run: Run) -> Iterator[Finding]:
         yield from _shop(run, name)
     yield from _policy(run)
     yield from _purses(run)
+    yield from _pauses(run)
+
+
+def _pauses(run: Run) -> Iterator[Finding]:
+    """Only of a store that is there: check makes none."""
+    from ordersync.cli.pause import standing_pauses
+
+    path = run.config.store_url.removeprefix("sqlite:///")
+    if not Path(path).exists():
+        return
+    try:
+        standing = standing_pauses(run)
+    except OrdersyncError:
+        return  # what is wrong with the store was said above
+    for pause in standing:
+        yield Finding(pause.shop or "writes", "warn", f"paused: {plain(pause.why)}", pause.until)
 
 
 def _store(run: Run) -> Iterator[Finding]:

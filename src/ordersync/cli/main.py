@@ -14,6 +14,7 @@ from ordersync.cli import check as check  # isort: skip
 from ordersync.cli import pull as pull  # isort: skip
 from ordersync.cli import plan as plan  # isort: skip
 from ordersync.cli import status as status  # isort: skip
+from ordersync.cli import pause as pause  # isort: skip
 from ordersync.cli import orders as orders  # isort: skip
 from ordersync.cli import explain as explain  # isort: skip
 from ordersync.cli import byhand as byhand  # isort: skip

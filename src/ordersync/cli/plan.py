@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ordersync.engine.apply import ApplyReport
     from ordersync.engine.look import Plan
+    from ordersync.engine.pausing import Pause
     from ordersync.engine.writes import WriteResult
     from ordersync.model import Action, Money
 
@@ -39,15 +40,19 @@ def plan(
 
     --json: {"writes_on", "made_at", "links", "looked", "writes": [{link, kind, target, amount, purse, pays_buyer,
     because, token, key}], "holds": [{link, code, message, money, batch}], "waits": [{code, link_id, target, fact_id,
-    message, until}], "skipped": [{link, why}], "new_holds": [numbers]}. What a limit stops is in the batch of its
-    hold, not among the writes.
+    message, until}], "skipped": [{link, why}], "new_holds": [numbers], "paused": [{shop, why, writes}]}. What a limit
+    stops is in the batch of its hold, not among the writes; so is what waits at a paused shop.
     """
     from ordersync.engine.limiting import stopped_in, weigh_plan
     from ordersync.engine.look import make_plan
+    from ordersync.engine.pausing import closed_shops, only_open, waiting_writes
     from ordersync.engine.planfile import save_plan
 
     settings = run.config.settings
     made = make_plan(run.store, run.shops(), settings.to_policy(), run.now)
+    waiting = waiting_writes(made.decisions, run.store)
+    closed = closed_shops(run.store, settings.shops)
+    made.decisions = [only_open(decision, closed) for decision in made.decisions]
     weighed, new = weigh_plan(run.store, made.decisions, settings.to_limits(), made.made_at)
     made.new_holds += new
     made.limit_holds += weighed.holds
@@ -56,13 +61,14 @@ def plan(
     if out is not None:
         save_plan(out, actions, run.store.birth_at, made.made_at)
     if json:
-        say_json(_plan_json(made, actions, writes_on=settings.writes))
+        say_json({**_plan_json(made, actions, writes_on=settings.writes), "paused": _paused_json(waiting)})
         return 3 if made.new_holds else 0
     switch = "Writes are ON." if settings.writes else "Writes are OFF."
     for line in wrapped(f"Read: {_freshness(run)}. {switch}"):
         say(line)
     for number, action in enumerate(actions, 1):
         _say_action(run, number, action)
+    _say_waiting(run, waiting)
     _say_rest(run, made, everything=everything)
     _say_limits(run, actions)
     if out is not None:
@@ -87,7 +93,8 @@ def apply(
     Needs `writes: true`. With a saved plan only what is still exactly as planned is written, and the rest is named.
 
     --json: {"writes": [{state, said, kind, target, amount, pays_buyer, token, hold}], "left": [{link, why}],
-    "stale": [as planned], "new_holds": [numbers], "agree": [links it worked on that agree now]}.
+    "stale": [as planned], "paused": [{shop, why, writes}], "new_holds": [numbers], "agree": [links it worked on that
+    agree now]}.
     """
     from ordersync.engine.apply import Applier, require_writes
     from ordersync.engine.planfile import load_plan
@@ -116,11 +123,29 @@ def apply(
     for action in report.stale:
         for line in wrapped(_why_stale(run, action), f"stale     {action.kind} {run.names.of(action.target)}: "):
             say(line)
+    _say_waiting(run, report.waiting)
     _say_limited(run)
     _say_outcome(run, report)
     if report.new_holds:
         say(f"New holds: {', '.join(report.new_holds)}. Look: ordersync holds show {report.new_holds[0]}")
     return code
+
+
+def _say_waiting(run: Run, waiting: list[tuple[Pause, list[Action]]]) -> None:
+    for pause, actions in waiting:
+        shop = actions[0].target.shop
+        for line in wrapped(
+            run.names.within(f"{count(len(actions), 'write')} to {shop} not made: {pause.sentence}"), "paused  "
+        ):
+            say(line)
+        say(f"        to go on: {pause.until}")
+
+
+def _paused_json(waiting: list[tuple[Pause, list[Action]]]) -> list[dict[str, Any]]:
+    return [
+        {"shop": actions[0].target.shop, "why": pause.sentence, "writes": [_action_json(a) for a in actions]}
+        for pause, actions in waiting
+    ]
 
 
 def _say_limited(run: Run) -> None:
@@ -316,6 +341,7 @@ def _apply_json(report: ApplyReport) -> dict[str, Any]:
         "writes": [result_json(result) for result in report.results],
         "left": [{"link": link_id, "why": why} for link_id, why in report.left],
         "stale": [_action_json(action) for action in report.stale],
+        "paused": _paused_json(report.waiting),
         "new_holds": report.new_holds,
         "agree": [d.link_id for d in report.decisions if d.agrees],
     }

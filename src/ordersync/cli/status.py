@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ordersync.cli.app import app
+from ordersync.cli.pause import say_pause, standing_pauses
 from ordersync.cli.plan import last_read
 from ordersync.cli.printing import age, count, say, say_json, say_table
 from ordersync.cli.run import JsonOption, Run, command
@@ -28,7 +29,8 @@ def status(run: Run, json: JsonOption = False) -> int:
     Exit 3 while anything waits for a person.
 
     --json: {"writes_on", "shops": [{shop, orders, parked, read_at, oldest_linked_read_at}], "links",
-    "unsettled_links", "waits", "in_doubt", "open_writes": [{target, kind, state}], "holds": {open, by_code}}.
+    "unsettled_links", "waits", "in_doubt", "open_writes": [{target, kind, state}], "holds": {open, by_code},
+    "paused": [{shop, why, until}]}.
     """
     oldest = run.store.oldest_unread(run.config.settings.shops)
     facts = _facts(run, oldest)
@@ -36,6 +38,8 @@ def status(run: Run, json: JsonOption = False) -> int:
         say_json(facts)
         return 3 if facts["holds"]["open"] else 0
     say(f"{run.config.path}: writes {'ON' if facts['writes_on'] else 'OFF'}")
+    for pause in standing_pauses(run):
+        say_pause(pause)
     say_table(
         ("SHOP", "ORDERS", "NOT UNDERSTOOD", "LAST READ", "OLDEST LINKED"),
         [
@@ -73,6 +77,7 @@ def _facts(run: Run, oldest: dict[str, datetime]) -> dict[str, Any]:
     open_writes = store.actions(open_only=True)
     return {
         "writes_on": run.config.settings.writes,
+        "paused": [{"shop": p.shop, "why": p.why, "until": p.until} for p in standing_pauses(run)],
         "shops": [
             {
                 "shop": name,

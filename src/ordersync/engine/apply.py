@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from ordersync.engine.limiting import Gate
 from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
+from ordersync.engine.pausing import Pause, closed_shops, only_open, paused, waiting_writes
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shops
 from ordersync.engine.writes import Clock, Writer, WriteResult, doubt_hold, settle, utc_now
@@ -45,6 +46,8 @@ class ApplyReport:
     """Actions of a saved plan that were no longer due as saved; nothing was written for them."""
     paused: dict[str, str] = field(default_factory=dict)
     """Shops that refused the credentials: their links are left."""
+    waiting: list[tuple[Pause, list[Action]]] = field(default_factory=list)
+    """Writes that are due at paused shops."""
     read: set[str] = field(default_factory=set)
     """Shops that answered a fresh look."""
 
@@ -90,7 +93,8 @@ class Applier:
         report.new_holds += plan.new_holds
         wanted = None if saved is None else {action.key: action for action in saved}
         gate = Gate(self.store, self.limits, started_at)
-        planned = [_only_saved(decision, wanted) for decision in plan.decisions]
+        closed = closed_shops(self.store, self.shops)
+        planned = [only_open(_only_saved(decision, wanted), closed) for decision in plan.decisions]
         report.new_holds += gate.weigh(planned, self.clock(), whole=saved is None)
         met: set[str] = set()
         for decision in plan.decisions:
@@ -100,7 +104,9 @@ class Applier:
             unsettled = any(
                 record.state.is_open for ref in link.members for record in self.store.actions(target=ref)
             )
-            stopped = all(gate.stops(action, self.clock()) for action in decision.actions)
+            stopped = all(
+                action.target.shop in closed or gate.stops(action, self.clock()) for action in decision.actions
+            )
             if stopped and not unsettled:
                 met.update(a.key for a in decision.actions if wanted and _as_saved(a, wanted))
                 report.decisions.append(decision)
@@ -111,6 +117,7 @@ class Applier:
         for shop in report.read - set(report.paused):
             # One that may read but not write is paused anew, under the same hold, at its next write.
             self.store.close_hold(hold_key("unauthorized", f"shop:{shop}"), self.clock(), "the shop takes the key")
+        report.waiting = waiting_writes(report.decisions, self.store)
         if wanted is not None:
             left = {link_id for link_id, _ in report.left}
             report.stale = [
@@ -121,7 +128,9 @@ class Applier:
     def _hold_refused(self, gate: Gate, report: ApplyReport) -> None:
         """A limit was crossed during the run: what is left of that kind becomes one hold, as it stands now."""
         plan = make_plan(self.store, self.shops, self.policy, self.clock())
-        report.new_holds += [*plan.new_holds, *gate.weigh(plan.decisions, self.clock())]
+        closed = closed_shops(self.store, self.shops)
+        left = [only_open(decision, closed) for decision in plan.decisions]
+        report.new_holds += [*plan.new_holds, *gate.weigh(left, self.clock())]
 
     def _settle_unlinked(self, report: ApplyReport) -> None:
         """Typed writes on orders without a link: nobody else looks whether they happened."""
@@ -213,7 +222,7 @@ class Applier:
             if not _as_saved(action, course.wanted):
                 return False
             course.met.add(action.key)
-        return not course.gate.stops(action, self.clock())
+        return paused(self.store, action.target.shop) is None and not course.gate.stops(action, self.clock())
 
     def _hold_shop(self, refused: OrdersyncError) -> list[str]:
         shop = refused.shop or "?"

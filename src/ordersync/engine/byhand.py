@@ -11,6 +11,7 @@ from datetime import datetime
 from ordersync.engine.apply import CLAIM_FOR
 from ordersync.engine.look import member_of
 from ordersync.engine.observe import observe
+from ordersync.engine.pausing import require_not_paused
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shops
 from ordersync.engine.writes import Writer, WriteResult, settle, utc_now
@@ -55,8 +56,8 @@ class Prepared:
 def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
     """Read the order fresh and check the wish against it. Nothing is written.
 
-    Errors: UsageError (no such call, wrong currency or payment), Refused (more than is left), Held (an earlier write
-    to this order is not settled).
+    Errors: UsageError (no such call, wrong currency or payment), Refused (more than is left), Held (its shop is
+    paused, or an earlier write to this order is not settled).
     """
     shop = shops.get(ref.shop)
     if shop is None:
@@ -68,6 +69,7 @@ def prepare(store: Store, shops: Shops, ref: OrderRef, wish: Wish) -> Prepared:
             shop=ref.shop,
             next_step="ordersync connectors list   shows what each platform can; `allow:` may forbid it",
         )
+    require_not_paused(store, ref.shop)
     observe(store, shop, ref.order_id)
     for record in store.actions(target=ref, open_only=True):
         after = settle(store, shop, record, utc_now)

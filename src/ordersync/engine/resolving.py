@@ -18,6 +18,7 @@ from ordersync.engine.doubtful import Doubtful, check_amount, check_unanswered, 
 from ordersync.engine.limiting import weigh_plan
 from ordersync.engine.look import make_plan
 from ordersync.engine.observe import observe
+from ordersync.engine.pausing import require_not_paused
 from ordersync.engine.resending import send_again
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shops
@@ -145,6 +146,7 @@ class Resolver:
 
     def _resend(self, stored: StoredHold, reply: Reply, doubtful: Doubtful, owner: str) -> Resolved:
         action = doubtful.action
+        require_not_paused(self.store, action.target.shop)
         check_amount(action, reply.amount, stored.number)
         check_unanswered(self.store, doubtful, stored.number)
         self._answer(stored, reply, stored.hold.facts, digest=action.digest)

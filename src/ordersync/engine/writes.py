@@ -32,6 +32,7 @@ from ordersync.connector import (
 )
 from ordersync.engine.effects import effect_of, never_shows
 from ordersync.engine.observe import observe
+from ordersync.engine.pausing import paused
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shop
 from ordersync.errors import (
@@ -104,6 +105,9 @@ class Writer:
         stop = self._before(shop, action)
         if stop is not None:
             return WriteResult(action, ActionState.EXPIRED, f"held: {stop.message}", stop)
+        pause = paused(self.store, action.target.shop)
+        if pause is not None:
+            return WriteResult(action, ActionState.EXPIRED, f"not sent: {pause.sentence}")
         now = self.clock()
         over_limit = Approvals(self.store.unused_approvals(LIMIT_REACHED, now), now).of(action)
         if over_limit is not None:
@@ -119,6 +123,11 @@ class Writer:
         except Held as held:
             return WriteResult(action, ActionState.EXPIRED, f"not sent: {held.message}")
         self.store.close_hold(action_hold_key("order_change_open", action), now, "it no longer stops the write")
+        pause = paused(self.store, action.target.shop)
+        if pause is not None:  # set while the intent was stored: it is in time until the send is logged
+            said = f"not sent: {pause.sentence}"
+            self.store.advance(action.key, ActionState.INTENDED, ActionState.EXPIRED, answer=said)
+            return WriteResult(action, ActionState.EXPIRED, said)
         self._log_send(action)
         sending_at = self.clock()
         if sending_at >= now + SEND_WITHIN or not self.store.advance(

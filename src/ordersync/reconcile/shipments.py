@@ -30,6 +30,8 @@ from ordersync.reconcile.members import Member
 UNDECIDED = (CellState.OWED, CellState.SENT, CellState.FAILED)
 GONE = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
 
+WRITTEN = (ActionState.SEEN, ActionState.RECEIPTED, ActionState.DOUBT, ActionState.LEFT)
+
 
 @dataclass(slots=True)
 class Sent:
@@ -63,6 +65,7 @@ def decide_shipments(case: Case) -> None:
     if not any(p.status in GONE for p in parcels):
         case.rows += [previous[fact_id] for fact_id in gone]
         return
+    _hold_surplus(case)
     if any(p.status in GONE and p.lines is None for p in parcels):
         case.skipped.append("a platform of this link does not tell what its parcels hold: shipments stay its own")
         case.rows += list(previous.values())
@@ -83,6 +86,31 @@ def decide_shipments(case: Case) -> None:
         case.rows.append(LedgerRow(fact=shipping.fact, cells=cells))
     stay = [id_ for id_, row in previous.items() if id_ in gone or (row.fact.origin, row.fact.record_id) in copies]
     case.rows += [previous[fact_id] for fact_id in stay]
+
+
+def _hold_surplus(case: Case) -> None:
+    """More units left than the order has, at an order ordersync shipped something of: goods may have left twice."""
+    for member in case.members:
+        wrote = any(
+            a.action.target == member.ref and a.action.kind is ActionKind.SHIP and a.state in WRITTEN
+            for a in case.journal
+        )
+        if not wrote or member.order is None:
+            continue
+        left = _units([p for p in member.order.fulfillments or () if p.status in GONE])
+        surplus = [
+            f"{line.sku or line.id}: {left[line.id]} of {line.quantity}"
+            for line in member.order.line_items or ()
+            if left.get(line.id, 0) > line.quantity
+        ]
+        if surplus:
+            case.hold(
+                "overshoot",
+                f"{member.ref} shows more units shipped than it has: {', '.join(surplus)}",
+                "parcels",
+                target=member.ref,
+                sticky=True,
+            )
 
 
 def _copies(previous: Mapping[str, LedgerRow], gone: Collection[str]) -> set[tuple[OrderRef, str]]:

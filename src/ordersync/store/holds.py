@@ -55,9 +55,11 @@ class Holds(Part):
         with self.db.write() as connection:
             return close_in(connection, key, now, why)
 
-    def holds(self, open_only: bool = True) -> list[StoredHold]:
-        """Oldest first."""
+    def holds(self, open_only: bool = True, code: str | None = None) -> list[StoredHold]:
+        """Oldest first; of every reason, or of one."""
         query = select(HOLDS).order_by(HOLDS.c.number)
+        if code is not None:
+            query = query.where(HOLDS.c.code == code)
         if open_only:
             query = query.where(HOLDS.c.closed_at.is_(None))
         with self.db.read() as connection:

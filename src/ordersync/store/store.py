@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 
 from ordersync.store.database import BUSY_TIMEOUT_S, Database
@@ -38,6 +39,11 @@ class Store(Orders, TraitRows, Feeds, Links, ManyLinks, Deciding, Journal, Holds
         (`create=False`), not writable, not a database, somebody else's database, a newer ordersync's, locked.
         """
         return cls(Database(url, create=create, now=now or datetime.now(UTC), busy_timeout_s=busy_timeout_s))
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for a store in memory."""
+        return self.db.path
 
     @cached_property
     def birth_at(self) -> datetime:
