@@ -23,6 +23,7 @@ from tests.scenarios.shop_admins import Admin, Paid, Placing, admin_of
 from ordersync.bootstrap import build_shop, sandbox_of
 from ordersync.cli.sandbox import SHOPS
 from ordersync.config import Config, load_config
+from ordersync.connector import load
 from ordersync.engine.apply import Applier, ApplyReport
 from ordersync.engine.explain import explain
 from ordersync.engine.linking import link_by_rules
@@ -40,6 +41,9 @@ from ordersync.testing.sandbox import Fault, SandboxServer
 
 NAMES = ("asia", "office", "web")
 PAIRS = (("asia", "office"), ("office", "web"), ("web", "asia"))
+BOTH_WAYS = (*PAIRS, *((other, one) for one, other in PAIRS))
+PURSES = tuple((*pair, pair[place % 2]) for place, pair in enumerate(BOTH_WAYS))
+"""(here, there, who pays the buyer): every pair both ways, the purse now here and now there."""
 EVERYONE = KindPolicy(sources="any")
 POLICY = Policy(cancel=EVERYONE, refund=EVERYONE, fulfill=EVERYONE)
 """Every shop's word counts; a write that pays a buyer waits ten minutes, as it does for a merchant."""
@@ -345,7 +349,7 @@ def open_stage(folder: Path) -> Iterator[Stage]:
         servers |= {name: SandboxServer(box).start() for name, box in boxes.items()}
         admins = {name: admin_of(box) for name, box in boxes.items()}
         config = load_config(_write_config(folder, admins, servers))
-        shops |= {name: build_shop(config, name) for name in NAMES}
+        shops |= {name: _built(config, name) for name in NAMES}
         stage = Stage(
             folder, clock, store, shops, admins, SentLog(folder / LOG), config.settings.to_limits(), config
         )
@@ -359,6 +363,18 @@ def open_stage(folder: Path) -> Iterator[Stage]:
         store.close()
         for server in servers.values():
             server.stop()
+
+
+_MAPPED: dict[str, Shop] = {}
+"""Reading a mapping takes longer than a story; it is the same in all of them."""
+
+
+def _built(config: Config, name: str) -> Shop:
+    if name not in _MAPPED:
+        _MAPPED[name] = build_shop(config, name)
+        return _MAPPED[name]
+    settings = config.settings.shops[name]
+    return replace(_MAPPED[name], connector=load(settings.connector)(name, settings))
 
 
 def _write_config(folder: Path, admins: Mapping[str, Admin], servers: Mapping[str, SandboxServer]) -> Path:
