@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module, resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +14,12 @@ from ordersync.config import ALLOW_GROUPS, Config
 from ordersync.connector import WRITE_CALLS, Connector, RawOrder, ShopSettings, capabilities, load
 from ordersync.engine.shops import Normalised, Shop
 from ordersync.errors import ConfigError, MappingError
-from ordersync.mapping import Mapping, Profile, ShapeFn, decode, encode, load_mapping
 from ordersync.model import stable_hash
 from ordersync.store import Store
 from ordersync.store.database import BUSY_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from ordersync.mapping import Mapping, Profile, ShapeFn
     from ordersync.testing.sandbox import Sandbox
 
 MAPPINGS_PACKAGE = "ordersync_mappings"
@@ -29,21 +30,33 @@ def open_store(config: Config, *, create: bool = True, busy_timeout_s: float = B
     return Store.open(config.store_url, create=create, busy_timeout_s=busy_timeout_s)
 
 
-def build_shop(config: Config, name: str) -> Shop:
-    """One configured shop, ready to be called; no network is touched."""
+def build_shop(config: Config, name: str, *, offline: bool = False) -> Shop:
+    """One configured shop, ready to be called; no network is touched.
+
+    `offline`: for a command that reads the store alone. The mapping file, a fifth of a second to read and check, is
+    then read when an order comes after all.
+    """
     settings = config.settings.shops[name]
     connector = load(settings.connector)(name, settings)
     package = package_of(connector)
     text, file_name = _mapping_text(connector.mapping, package, mapping_folder(config))
-    mapping = load_mapping(text, file_name, shapes_of(package))
     profile = profile_of(name, settings)
+
+    @cache
+    def mapping() -> Mapping:
+        from ordersync.mapping import load_mapping
+
+        return load_mapping(text, file_name, shapes_of(package))
+
+    if not offline:
+        mapping()
     return Shop(
         name=name,
         connector=connector,
         capabilities=allowed(capabilities(connector), settings),
         semantics=connector.semantics,
-        normalise=normaliser(mapping, profile),
-        scrub=scrubber(mapping),
+        normalise=lambda raw: normaliser(mapping(), profile)(raw),
+        scrub=lambda raw: scrubber(mapping())(raw),
         mapping_version=mapping_version(text, package, profile),
     )
 
@@ -57,11 +70,15 @@ def allowed(can: frozenset[str], settings: ShopSettings) -> frozenset[str]:
 
 
 def profile_of(name: str, settings: ShopSettings) -> Profile:
+    from ordersync.mapping import Profile
+
     return Profile(shop=name, books_only=frozenset(settings.books_only), exponents=settings.exponents)
 
 
 def normaliser(mapping: Mapping, profile: Profile) -> Callable[[RawOrder], Normalised]:
     """Bytes of one order to the canonical order and the payload that may go to disk."""
+
+    from ordersync.mapping import decode, encode
 
     def normalise(raw: RawOrder) -> Normalised:
         payload = decode(raw.payload)
@@ -73,6 +90,8 @@ def normaliser(mapping: Mapping, profile: Profile) -> Callable[[RawOrder], Norma
 
 def scrubber(mapping: Mapping) -> Callable[[RawOrder], bytes | None]:
     """The payload of an order that could not be understood, without its secret fields; None when it is not JSON."""
+
+    from ordersync.mapping import decode, encode
 
     def scrub(raw: RawOrder) -> bytes | None:
         try:
@@ -125,6 +144,8 @@ def shapes_of(package: str) -> Callable[[str], ShapeFn] | None:
 
 def mappings_of(connector_name: str, override: Path | None = None) -> list[Mapping]:
     """A connector's mapping, then those of its dialects: `medusa`, `medusa_style`."""
+    from ordersync.mapping import load_mapping
+
     kind = load(connector_name)
     package = package_of(kind)
     names = [kind.mapping]

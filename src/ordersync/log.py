@@ -8,8 +8,6 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
-import structlog
-
 HIDDEN = "***"
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:=&?]{1,64}@[^\s@<>\"'(),;:=&?]{1,253}\.[A-Za-z]{2,24}")
 """Bounded as RFC 5321 bounds addresses: a long text without one costs no more than its length."""
@@ -61,6 +59,8 @@ def configure_logs(
 
     On a terminal only warnings show (progress is printed), elsewhere one JSON line per event; `debug` shows all.
     """
+    import structlog  # here, because it brings rich and pygments, and a command that logs nothing needs none of it
+
     out = stream or sys.stderr
     on_terminal = out.isatty()
     level = logging.DEBUG if debug else logging.WARNING if on_terminal else logging.INFO

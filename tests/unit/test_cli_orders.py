@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 from tests.e2e.cli_process import Cli
 
+from ordersync.cli.plan import SHOWN
 from ordersync.engine.linking import LinkReport
 from ordersync.engine.look import Plan
 from ordersync.errors import UsageError
 from ordersync.model import (
+    Action,
+    ActionKind,
     Buyer,
     Decision,
     Hold,
     Ledger,
     LineItem,
+    LinkOrigin,
     Money,
     Order,
     OrderRef,
@@ -261,3 +265,47 @@ def test_an_export_is_sorted_and_holds_every_order(cli: Cli) -> None:
 
 def test_a_shop_without_a_connection_is_try_again(cli: Cli) -> None:
     cli("orders", "show", "web:8", "--fresh").failed(1, "no connection to web")
+
+
+def test_a_long_plan_says_how_much_more_there_is(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand writes are counted by kind; --all, --json and --out have every one of them."""
+    action = Action(
+        key="k",
+        kind=ActionKind.PACK,
+        target=OrderRef("web", "c"),
+        link_id="L1",
+        token="os-aaaaaaaa",
+        because="shop2:x shipped",
+        digest="d",
+    )
+    many = tuple(action.model_copy(update={"key": f"k{number}"}) for number in range(SHOWN + 3))
+    hold = Hold(key="h", code="old_fact", subject="link:L1", message="web:c is old", link_id="L1")
+    holds = tuple(hold.model_copy(update={"key": f"h{number}"}) for number in range(SHOWN + 2))
+
+    def with_many(*arguments: object, **named: object) -> Plan:
+        decision = Decision(link_id="L1", ledger=Ledger(), actions=many, holds=holds)
+        return Plan(made_at=NOW, links=1, looked=1, decisions=[decision])
+
+    monkeypatch.setattr("ordersync.engine.look.make_plan", with_many)
+    shown = cli.ok("plan").out
+    assert shown.count("pack web:8") == SHOWN
+    assert "... and 3 more writes: pack 3 (--all lists them)" in shown
+    assert "... and 2 more holds: old_fact 2 (--all lists them)" in shown
+    assert f"Held {SHOWN + 2}" in shown
+    everything = cli.ok("plan", "--all").out
+    assert everything.count("pack web:8") == SHOWN + 3
+    assert "more" not in everything
+    assert len(cli.ok("plan", "--json").json["writes"]) == SHOWN + 3
+
+
+def test_links_are_listed_a_page_at_a_time(cli: Cli) -> None:
+    cli.ok("links", "add", "web:c", "shop2:x")
+    whole = cli.ok("links", "list").out
+    assert "L1" in whole
+    assert "more" not in whole
+    with Store.open(f"sqlite:///{cli.folder}/ordersync.db") as store:
+        store.add_link([OrderRef("web", "d"), OrderRef("shop2", "y")], LinkOrigin.HAND, None, NOW)
+    assert "and more (2 links in all); raise --limit" in cli.ok("links", "list", "--limit", "1").out
+    listed = cli.ok("links", "list", "--limit", "1", "--json").json
+    assert ([one["link"] for one in listed["links"]], listed["more"]) == (["L1"], True)
+    assert cli.ok("links", "list", "--shop", "shop2", "--json").json["more"] is False

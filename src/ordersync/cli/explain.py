@@ -29,7 +29,7 @@ def explain(run: Run, ref: RefArgument, json: JsonOption = False) -> int:
     """
     from ordersync.engine.explain import explain as explained
 
-    found = explained(run.store, run.shops(), run.config.settings.to_policy(), run.ref(ref), run.now)
+    found = explained(run.store, run.shops(offline=True), run.config.settings.to_policy(), run.ref(ref), run.now)
     if json:
         say_json(_json(found))
         return 0

@@ -32,6 +32,7 @@ def list_holds(
     if json:
         say_json({"holds": [as_json(one) for one in found]})
         return
+    run.names.learn_from(text for one in found for text in (one.hold.message, str(one.hold.target or "")))
     rows = [
         (
             one.number,
@@ -114,6 +115,7 @@ def _answers(run: Run, found: StoredHold) -> list[str]:
 def batch_lines(run: Run, hold: Hold) -> list[str]:
     """Every write of a hold over a batch."""
     lines: list[str] = []
+    run.names.learn(one.target for one in hold.batch)
     for one in hold.batch:
         money = f" {one.amount}" + (" TO BUYER" if one.pays_buyer else "") if one.amount else ""
         lines += wrapped(f"{one.link_id or '':<6}  {one.kind} {run.names.of(one.target)}{money}", "        ")

@@ -42,17 +42,22 @@ def list_links(
     shop: Annotated[
         str | None, typer.Option("--shop", metavar="S", help="Only links with an order of this shop.")
     ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most N links.")] = 50,
     json: JsonOption = False,
 ) -> None:
-    """Every link, oldest first. --json: {"links": [{link, origin, rule, made_at, settled, members}]}."""
+    """Links, oldest first. --json: {"links": [{link, origin, rule, made_at, settled, members}], "more"}."""
     if shop is not None:
         run.known_shop(shop)
-    found = [link for link in run.store.links() if shop is None or any(ref.shop == shop for ref in link.members)]
-    dirty = {one.link.link_id for one in run.store.dirty_links()}
-    held = {stored.hold.link_id for stored in run.store.holds()}
+    listed = run.store.links(limit=limit + 1, shop=shop)
+    found, more = listed[:limit], len(listed) > limit
+    ids = [link.link_id for link in found]
+    dirty = {one.link.link_id for one in run.store.dirty_links(only=ids)}
     if json:
-        say_json({"links": [{**_as_json(link), "settled": link.link_id not in dirty} for link in found]})
+        shown = [{**_as_json(link), "settled": link.link_id not in dirty} for link in found]
+        say_json({"links": shown, "more": more})
         return
+    held = run.store.held_links(ids)
+    run.names.learn(ref for link in found for ref in link.members)
     rows = [
         (
             link.link_id,
@@ -65,6 +70,8 @@ def list_links(
     say_table(
         ("LINK", "STATE", "MADE BY", "ORDERS"), rows, empty="no links; make one: ordersync links add REF REF"
     )
+    if more:
+        say(f"and more ({run.store.link_count():,} links in all); raise --limit")
 
 
 @command(links, "remove")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from ordersync.cli.printing import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ordersync.cli.run import Run
     from ordersync.model import OrderRef
 
@@ -23,11 +25,22 @@ class Names:
     def of(self, ref: OrderRef) -> str:
         """`office:4711`, or `office:order_01M8…` where the number is unknown or fits several orders."""
         if ref not in self._known:
-            stored = self._run.store.order(ref)
-            number = stored.order.number if stored else None
-            unique = number is not None and len(self._run.store.find(ref.shop, number)) == 1
-            self._known[ref] = plain(f"{ref.shop}:{number}") if unique else plain(ref)
+            self.learn([ref])
         return self._known[ref]
+
+    def learn(self, refs: Iterable[OrderRef]) -> None:
+        """Look up many names at once: one by one a thousand of them take seconds."""
+        new = [ref for ref in dict.fromkeys(refs) if ref not in self._known]
+        numbers = self._run.store.unique_numbers(new)
+        for ref in new:
+            self._known[ref] = plain(f"{ref.shop}:{numbers[ref]}") if ref in numbers else plain(ref)
+
+    def learn_from(self, texts: Iterable[str]) -> None:
+        """Look up the names of every order these sentences speak of."""
+        from ordersync.model import OrderRef
+
+        spoken = (match for text in texts for match in self._pattern.finditer(plain(text)))
+        self.learn(OrderRef(match.group(1), match.group(2)) for match in spoken)
 
     def within(self, text: str) -> str:
         """The same sentence with every order in it named as a person would, and no e-mail address."""

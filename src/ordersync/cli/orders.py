@@ -48,9 +48,9 @@ def list_orders(
     if json:
         say_json({"orders": [order_json(one.order, buyer=buyer) for one in found], "more": more}, buyer=buyer)
         return
-    linked = {ref: link.link_id for link in run.store.links() for ref in link.members}
+    linked = run.store.link_numbers([one.order.ref for one in found])
     head = ["ORDER", "STATUS", "PAYMENT", "FULFILLMENT", "TOTAL", "REFUNDED", "LINK"]
-    rows = [[*_cells(one.order), linked.get(one.order.ref, "")] for one in found]
+    rows = [[*_cells(one.order), f"L{linked[one.order.ref]}" if one.order.ref in linked else ""] for one in found]
     if buyer:
         head.append("BUYER")
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from ordersync.cli.printing import age, count, plain, say, say_json, wrapped
 from ordersync.cli.run import JsonOption, Run, command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from ordersync.engine.apply import ApplyReport
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ordersync.engine.pausing import Pause
     from ordersync.engine.writes import WriteResult
     from ordersync.model import Action, Money
+
+SHOWN = 40
+"""Writes and holds a plan lists without --all."""
 
 
 @command(app, "plan")
@@ -30,7 +34,7 @@ def plan(
         Path | None, typer.Option("--out", metavar="F", help="Save exactly this plan for apply.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what waits and what is skipped, and why.")
+        bool, typer.Option("--all", help="List everything; also what waits and what is skipped, and why.")
     ] = False,
     json: JsonOption = False,
 ) -> int:
@@ -49,7 +53,7 @@ def plan(
     from ordersync.engine.planfile import save_plan
 
     settings = run.config.settings
-    made = make_plan(run.store, run.shops(), settings.to_policy(), run.now)
+    made = make_plan(run.store, run.shops(offline=True), settings.to_policy(), run.now)
     waiting = waiting_writes(made.decisions, run.store)
     closed = closed_shops(run.store, settings.shops)
     made.decisions = [only_open(decision, closed) for decision in made.decisions]
@@ -66,8 +70,9 @@ def plan(
     switch = "Writes are ON." if settings.writes else "Writes are OFF."
     for line in wrapped(f"Read: {_freshness(run)}. {switch}"):
         say(line)
-    for number, action in enumerate(actions, 1):
-        _say_action(run, number, action)
+    shown = len(actions) if everything else SHOWN
+    _say_actions(run, actions[:shown])
+    _say_more("write", [action.kind.value for action in actions[shown:]])
     _say_waiting(run, waiting)
     _say_rest(run, made, everything=everything)
     _say_limits(run, actions)
@@ -194,6 +199,22 @@ def _say_result(run: Run, result: WriteResult) -> None:
         say(line)
 
 
+def _say_actions(run: Run, actions: Sequence[Action]) -> None:
+    run.names.learn(action.target for action in actions)
+    run.names.learn_from(action.because for action in actions)
+    for number, action in enumerate(actions, 1):
+        _say_action(run, number, action)
+
+
+def _say_more(what: str, kinds: Iterable[str]) -> None:
+    """What a long plan does not list: a thousand lines are read by nobody."""
+    left = Counter(kinds)
+    if left:
+        parts = ", ".join(f"{kind} {number}" for kind, number in sorted(left.items()))
+        for line in wrapped(f"... and {count(left.total(), f'more {what}')}: {parts} (--all lists them)"):
+            say(line)
+
+
 def _say_action(run: Run, number: int, action: Action) -> None:
     money = ""
     if action.amount is not None:
@@ -206,13 +227,19 @@ def _say_action(run: Run, number: int, action: Action) -> None:
 def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
     holds = [*made.limit_holds, *(hold for decision in made.decisions for hold in decision.holds)]
     waits = _wait_lines(run, made)
-    numbers = run.store.hold_numbers([hold.key for hold in holds])
-    for hold in holds:
+    listed = holds if everything else holds[:SHOWN]
+    numbers = run.store.hold_numbers([hold.key for hold in listed])
+    run.names.learn_from(hold.message for hold in listed)
+    for hold in listed:
         label = f"held {numbers.get(hold.key, '')} {hold.link_id or ''}: "
         for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
             say(line)
-        for line in batch_lines(run, hold):
+        lines = batch_lines(run, hold)
+        for line in lines if everything else lines[:SHOWN]:
             say(line)
+        if len(lines) > SHOWN and not everything:
+            say(f"     ... and more: ordersync holds show {numbers.get(hold.key, '')}")
+    _say_more("hold", [hold.code for hold in holds[len(listed) :]])
     if everything:
         for link_id, why in waits:
             for line in wrapped(why, f"waits {link_id}: "):
@@ -235,7 +262,9 @@ def _all_skipped(run: Run, made: Plan) -> Iterator[tuple[str, str]]:
 
     yield from made.skipped
     looked = {link_id for link_id, _ in made.skipped}
-    settled = skipped_where_settled(run.store, run.shops(), run.config.settings.to_policy(), made.made_at)
+    settled = skipped_where_settled(
+        run.store, run.shops(offline=True), run.config.settings.to_policy(), made.made_at
+    )
     yield from (one for one in settled if one[0] not in looked)
 
 
@@ -280,7 +309,7 @@ def last_read(run: Run, shop: str) -> datetime | None:
     None until every feed was read to its end once. A pass that did not reach its end does not count.
     """
     oldest: datetime | None = None
-    for feed in run.shop(shop).connector.feeds:
+    for feed in run.shop(shop, offline=True).connector.feeds:
         position = run.store.position(shop, feed.name)
         if position is None:
             return None

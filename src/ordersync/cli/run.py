@@ -69,6 +69,7 @@ class Run:
         self.debug = debug
         self._store: Store | None = None
         self._shops: dict[str, Shop] = {}
+        self._logs_ready = False
 
     @property
     def now(self) -> datetime:
@@ -77,11 +78,16 @@ class Run:
     @cached_property
     def config(self) -> Config:
         from ordersync.config import load_config
-        from ordersync.log import configure_logs
 
-        loaded = load_config(self.config_file)
-        configure_logs(debug=self.debug, secrets=loaded.secrets)
-        return loaded
+        return load_config(self.config_file)
+
+    def prepare_logs(self) -> None:
+        """Only what talks to a shop logs; loading the logs costs a tenth of a second, so it is done then."""
+        if not self._logs_ready:
+            from ordersync.log import configure_logs
+
+            configure_logs(debug=self.debug, secrets=self.config.secrets)
+            self._logs_ready = True
 
     @property
     def store(self) -> Store:
@@ -91,13 +97,15 @@ class Run:
             self._store = open_store(self.config)
         return self._store
 
-    def shop(self, name: str) -> Shop:
-        """One shop by name; UsageError lists the names there are."""
+    def shop(self, name: str, *, offline: bool = False) -> Shop:
+        """One shop by name; UsageError lists the names there are. `offline`: it will not be called."""
+        if not offline:
+            self.prepare_logs()
         if name not in self._shops:
             self.known_shop(name)
             from ordersync.bootstrap import build_shop
 
-            self._shops[name] = build_shop(self.config, name)
+            self._shops[name] = build_shop(self.config, name, offline=offline)
         return self._shops[name]
 
     def known_shop(self, name: str) -> None:
@@ -108,9 +116,9 @@ class Run:
                 f"there is no shop {plain(name)!r}", code="unknown_shop", next_step=f"shops are {known}"
             )
 
-    def shops(self, only: Iterable[str] | None = None) -> dict[str, Shop]:
-        """Every shop of the configuration, or those named."""
-        return {name: self.shop(name) for name in (only or self.config.settings.shops)}
+    def shops(self, only: Iterable[str] | None = None, *, offline: bool = False) -> dict[str, Shop]:
+        """Every shop of the configuration, or those named. `offline`: none of them will be called."""
+        return {name: self.shop(name, offline=offline) for name in (only or self.config.settings.shops)}
 
     def ref(self, text: str) -> OrderRef:
         """The order a person named as shop:number or shop:id, as the store knows it.

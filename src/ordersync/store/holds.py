@@ -71,6 +71,17 @@ class Holds(Part):
         with self.db.read() as connection:
             return dict(sorted((str(code), int(number)) for code, number in connection.execute(query)))
 
+    def held_links(self, link_ids: Sequence[str]) -> set[str]:
+        """Those of these links that have an open hold."""
+        found: set[str] = set()
+        with self.db.read() as connection:
+            for start in range(0, len(link_ids), _CHUNK):
+                query = select(HOLDS.c.link_id).where(
+                    HOLDS.c.link_id.in_(link_ids[start : start + _CHUNK]), HOLDS.c.closed_at.is_(None)
+                )
+                found.update(str(link_id) for link_id in connection.scalars(query))
+        return found
+
     def hold_numbers(self, keys: Sequence[str]) -> dict[str, str]:
         """The numbers (`H-31`) of the open holds among these keys."""
         found: dict[str, str] = {}

@@ -106,6 +106,30 @@ class Orders(Part):
                         found.setdefault(text, set()).add(order_id)
         return {text: [OrderRef(shop, order_id) for order_id in sorted(ids)] for text, ids in found.items()}
 
+    def unique_numbers(self, refs: Sequence[OrderRef]) -> dict[OrderRef, str]:
+        """The number of each of these orders, where it has one that names no other order of its shop."""
+        found: dict[OrderRef, str] = {}
+        for shop in sorted({ref.shop for ref in refs}):
+            ids = [ref.order_id for ref in refs if ref.shop == shop]
+            numbers: dict[str, str] = {}
+            with self.db.read() as connection:
+                for start in range(0, len(ids), _CHUNK):
+                    rows = connection.execute(
+                        select(ORDERS.c.order_id, ORDERS.c.number).where(
+                            ORDERS.c.shop == shop,
+                            ORDERS.c.order_id.in_(ids[start : start + _CHUNK]),
+                            ORDERS.c.number.is_not(None),
+                        )
+                    )
+                    numbers.update((row.order_id, row.number) for row in rows)
+            named = self.find_all(shop, set(numbers.values()))
+            found.update(
+                (OrderRef(shop, order_id), number)
+                for order_id, number in numbers.items()
+                if len(named.get(number, ())) == 1
+            )
+        return found
+
     def history(self, ref: OrderRef) -> list[OrderChange]:
         """What changed at each observation after the first, oldest first."""
         query = select(CHANGES).where(CHANGES.c.shop == ref.shop, CHANGES.c.order_id == ref.order_id)
