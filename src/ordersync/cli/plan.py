@@ -56,12 +56,12 @@ def plan(
     made = make_plan(run.store, run.shops(offline=True), settings.to_policy(), run.now)
     waiting = waiting_writes(made.decisions, run.store)
     closed = closed_shops(run.store, settings.shops)
-    made.decisions = [only_open(decision, closed) for decision in made.decisions]
-    weighed, new = weigh_plan(run.store, made.decisions, settings.to_limits(), made.made_at)
+    may_go = [only_open(decision, closed) for decision in made.decisions]
+    weighed, new = weigh_plan(run.store, may_go, settings.to_limits(), made.made_at)
     made.new_holds += new
     made.limit_holds += weighed.holds
-    stopped = stopped_in(run.store, weighed, made.decisions, made.made_at)
-    actions = [action for decision in made.decisions for action in decision.actions if action.key not in stopped]
+    stopped = stopped_in(run.store, weighed, may_go, made.made_at)
+    actions = [action for decision in may_go for action in decision.actions if action.key not in stopped]
     if out is not None:
         save_plan(out, actions, run.store.birth_at, made.made_at)
     if json:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ordersync.engine.shops import Shop, Shops
 from ordersync.model import Decision, Hold, Link, OrderRef, stable_hash
 from ordersync.model.semantics import Semantics
 from ordersync.reconcile import Member, Policy, reconcile
+from ordersync.reconcile.decide import LIVE_BEFORE_LINK
 from ordersync.store import Decided, LinkState, ParkedAnswer, Store, StoredOrder
-
-LIVE_BEFORE_LINK = timedelta(hours=48)
-"""Facts older than this when their link was made are not carried without a person."""
 
 _NOTHING_KNOWN = Semantics(cancel_refunds="unknown", cancel_restocks="unknown")
 

@@ -27,6 +27,12 @@ class Link(Frozen):
     origin: LinkOrigin
     rule: str | None = None
     made_at: AwareDatetime
+    joined: tuple[tuple[str, AwareDatetime], ...] = ()
+    """Shops whose order came to the link later, and when; the others were in it when it was made."""
+
+    def joined_later(self, ref: OrderRef) -> AwareDatetime | None:
+        """When this member joined; None for one that was there from the beginning."""
+        return next((at for shop, at in self.joined if shop == ref.shop), None)
 
 
 class FactKind(StrEnum):

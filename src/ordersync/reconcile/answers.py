@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ordersync.model import Cell, CellState, OrderRef, Resolution, Verb
+from ordersync.model import Cell, CellState, Link, OrderRef, Resolution, Verb
 
 
 class Answers:
     """The answers given on one link. An approval counts while it is unused and not older than its term."""
 
-    def __init__(self, given: Sequence[Resolution], now: datetime) -> None:
+    def __init__(self, given: Sequence[Resolution], now: datetime, link: Link) -> None:
+        self._link = link
         self._left = [r for r in given if r.verb is Verb.LEAVE]
         self._approved = [
             r
@@ -22,9 +23,14 @@ class Answers:
         ]
 
     def left(self, fact_id: str, target: OrderRef) -> Cell | None:
-        """The waived cell of a fact a person chose not to have carried to this order."""
+        """The waived cell of a fact a person chose not to have carried to this order.
+
+        Who left it everywhere spoke of the orders that were in the link then, not of one that joined later.
+        """
         for answer in self._left:
-            if answer.covers(fact_id, target):
+            joined = self._link.joined_later(target)
+            came_after = answer.target is None and joined is not None and joined > answer.at
+            if answer.covers(fact_id, target) and not came_after:
                 reason = f"{answer.who}: {answer.why}"
                 return Cell(member=target, state=CellState.WAIVED, reason=reason)
         return None

@@ -187,7 +187,7 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
         )
         return code
     happened_at = fact.happened_at
-    ill_dated = case.ill_dated(happened_at)
+    ill_dated = case.ill_dated(fact, target)
     if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, None):
         code, reason = ill_dated
         case.hold(

@@ -17,6 +17,7 @@ from ordersync.model import (
     Cell,
     CellState,
     Decision,
+    Fact,
     FactKind,
     Hold,
     Ledger,
@@ -40,6 +41,9 @@ from ordersync.reconcile.policy import Policy
 
 BELIEVED_AHEAD = timedelta(hours=24)
 """A platform's clock may be off by its time zone; a fact dated later than that would wait unseen."""
+
+LIVE_BEFORE_LINK = timedelta(hours=48)
+"""Facts older than this when their link was made, or when a member joined it, are not carried without a person."""
 
 WHOLE_MONEY = frozenset({"different_currencies", "different_totals", "two_purses"})
 """Holds about all money of a link: leaving one accepts what is there now, and the next refund asks again."""
@@ -147,7 +151,9 @@ class Case:
             return money_digest(self.members, code)
         if code == "in_doubt":
             said = said[:1]  # each look adds to its evidence
-        return stable_hash(*said, str(money))[:32]
+        # Who left a hold about the whole link did not speak of an order that joins later.
+        later = () if target is not None else tuple(f"{shop} {at.isoformat()}" for shop, at in self.link.joined)
+        return stable_hash(*said, str(money), *later)[:32]
 
     def write_digest(self, fact_id: str, target: OrderRef, amount: Money | None) -> str:
         """Binds one write, an amount for a refund and None for a cancel, to the money that was seen."""
@@ -172,9 +178,13 @@ class Case:
             return before
         return self.answers.left(fact_id, target)
 
-    def ill_dated(self, happened_at: datetime | None) -> tuple[str, str] | None:
-        """Code and reason of the hold for a fact from before the link was live, seen long after, or yet to come."""
-        if happened_at is None or happened_at <= self.live_from:
+    def ill_dated(self, fact: Fact, target: OrderRef) -> tuple[str, str] | None:
+        """Code and reason of the hold for a fact from before both orders were live in the link, seen long after, or
+        yet to come."""
+        happened_at = fact.happened_at
+        later = [at for ref in (fact.origin, target) if (at := self.link.joined_later(ref)) is not None]
+        live_from = max([self.live_from, *(at - LIVE_BEFORE_LINK for at in later)])
+        if happened_at is None or happened_at <= live_from:
             return "differs_at_link", "old differences are not carried without you"
         if self.now - happened_at > self.policy.old_after:
             return "old_fact", "old differences are not carried without you"
@@ -244,7 +254,7 @@ def reconcile(
         now=now,
         live_from=live_from,
         previous=ledger,
-        answers=Answers(approvals, now),
+        answers=Answers(approvals, now, link),
     )
     _hold_doubts(case)
     blocked = [m for m in case.members if m.problem or m.order is None]

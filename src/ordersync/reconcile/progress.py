@@ -116,7 +116,7 @@ def _not_now(case: Case, fact: Fact, wanted: Progress, member: Member, before: C
             target=target,
         )
         return "now_possible"
-    ill_dated = case.ill_dated(fact.happened_at)
+    ill_dated = case.ill_dated(fact, target)
     if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, None):
         code, why = ill_dated
         case.hold(code, f"{fact.origin} is {wanted} and {target} is not; {why}", fact.fact_id, target=target)

@@ -252,7 +252,7 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
     if case.money_blocked:
         case.wait("money_held", "a hold on this link stops its money", target, fact.fact_id)
         return "money_held"
-    ill_dated = case.ill_dated(fact.happened_at)
+    ill_dated = case.ill_dated(fact, target)
     if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, amount):
         code, reason = ill_dated
         case.hold(

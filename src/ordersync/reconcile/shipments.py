@@ -299,7 +299,7 @@ def _owed(
     if _owed_a_cancel(case, target):
         case.wait("cancel_first", f"{target} is to be cancelled; nothing is shipped there", target, fact.fact_id)
         return CellState.OWED, "cancel_first"
-    ill_dated = case.ill_dated(fact.happened_at)
+    ill_dated = case.ill_dated(fact, target)
     if ill_dated is not None and not case.approved(ill_dated[0], fact.fact_id, target, None):
         code, why = ill_dated
         case.hold(code, f"{fact.origin} was shipped and {target} was not; {why}", fact.fact_id, target=target)

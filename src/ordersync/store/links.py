@@ -12,7 +12,7 @@ from ordersync.errors import Held, UsageError
 from ordersync.model import Ledger, LedgerRow, Link, LinkOrigin, OrderRef
 from ordersync.store import holds
 from ordersync.store.part import Part
-from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META, ORDERS
+from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META, ORDERS, instant_text
 
 RULES_DIGEST = "rules_digest"
 
@@ -37,26 +37,6 @@ class Links(Part):
             rows = [{"shop": ref.shop, "order_id": ref.order_id, "link": number} for ref in sorted_members]
             connection.execute(insert(MEMBERS), rows)
         return Link(link_id=f"L{number}", members=sorted_members, origin=origin, rule=rule, made_at=now)
-
-    def extend_link(self, member: OrderRef, joining: OrderRef) -> Link:
-        """Add one more shop's order to the link `member` belongs to; its ledger goes on. Returns the link.
-
-        Errors: UsageError `unknown_link` (`member` is in none), `same_shop_twice`, `already_linked`.
-        """
-        with self.db.write() as connection:
-            number = connection.execute(
-                select(MEMBERS.c.link).where(MEMBERS.c.shop == member.shop, MEMBERS.c.order_id == member.order_id)
-            ).scalar_one_or_none()
-            link = link_of_row(_live_row(connection, f"L{number}"))
-            _refuse_linked(connection, [joining])
-            members = checked_members([*link.members, joining])
-            connection.execute(
-                update(LINKS)
-                .where(LINKS.c.number == number)
-                .values(members=json.dumps(members, ensure_ascii=False), version=LINKS.c.version + 1)
-            )
-            connection.execute(insert(MEMBERS).values(shop=joining.shop, order_id=joining.order_id, link=number))
-        return link.model_copy(update={"members": members})
 
     def remove_link(self, link_id: str, now: datetime | None = None) -> None:
         """Free the members; the ledger, the journal and their keys stay. Holds that would close themselves close,
@@ -257,4 +237,15 @@ def link_of_row(row: Row[tuple[object, ...]]) -> Link:
         origin=LinkOrigin(row.origin),
         rule=row.rule,
         made_at=row.made_at,
+        joined=joined_of(row.joined),
     )
+
+
+def joined_of(text: str | None) -> tuple[tuple[str, datetime], ...]:
+    """(shop, instant) of the members that came later, as stored."""
+    told = json.loads(text) if text else {}
+    return tuple((shop, datetime.fromisoformat(at)) for shop, at in sorted(told.items()))
+
+
+def joined_text(joined: Iterable[tuple[str, datetime]]) -> str:
+    return json.dumps({shop: instant_text(at) for shop, at in joined}, ensure_ascii=False)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from ordersync.errors import UsageError
 from ordersync.model import Link, LinkOrigin, OrderRef
-from ordersync.store.links import checked_members, link_of_row
+from ordersync.store.links import checked_members, joined_text, link_of_row
 from ordersync.store.part import Part
 from ordersync.store.tables import LINKS, MEMBERS
 
@@ -51,16 +51,18 @@ class ManyLinks(Part):
         `ref_in_two_links` (an order stands in two of the new links) per place. Nothing is stored then.
         """
         with self.db.write() as connection:
-            batch = _Batch(connection, wanted)
+            batch = _Batch(connection, wanted, now)
             if batch.refused:
                 raise LinksRefused(batch.refused)
             numbers = _insert(connection, [wanted[place] for place in batch.new], batch, now)
             for number in sorted(batch.grown):
-                members = json.dumps(batch.live[number].members, ensure_ascii=False)
+                grown = batch.live[number]
+                members = json.dumps(grown.members, ensure_ascii=False)
+                joined = joined_text(grown.joined)
                 connection.execute(
                     update(LINKS)
                     .where(LINKS.c.number == number)
-                    .values(members=members, version=LINKS.c.version + 1)
+                    .values(members=members, joined=joined, version=LINKS.c.version + 1)
                 )
             rows = [
                 {"shop": ref.shop, "order_id": ref.order_id, "link": link}
@@ -102,7 +104,8 @@ class ManyLinks(Part):
 class _Batch:
     """Which of the wanted links are new, which grow a link there is, and which cannot be."""
 
-    def __init__(self, connection: Connection, wanted: Sequence[NewLink]) -> None:
+    def __init__(self, connection: Connection, wanted: Sequence[NewLink], now: datetime) -> None:
+        self.now = now
         self.refused: dict[int, UsageError] = {}
         self.new: list[int] = []
         self.into: dict[int, int] = {}
@@ -138,7 +141,9 @@ class _Batch:
             )
         if numbers:
             grown = self.live[numbers[0]]
-            self.live[numbers[0]] = grown.model_copy(update={"members": checked_members([*grown.members, *free])})
+            joined = (*grown.joined, *((ref.shop, self.now) for ref in free))
+            members = checked_members([*grown.members, *free])
+            self.live[numbers[0]] = grown.model_copy(update={"members": members, "joined": joined})
             self.into[place] = numbers[0]
             self.grown.add(numbers[0])
         else:

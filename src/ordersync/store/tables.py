@@ -218,6 +218,8 @@ class LinkRow(Row, table=True):
     waits: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How many writes waited for their time at the last decision."""
     skips: int | None = None
+    joined: str | None = Field(default=None, sa_type=Text)
+    """JSON {shop: instant} of the members that came after the link was made."""
     """How many reasons to skip something the last decision gave; None: not decided since this is counted."""
 
 

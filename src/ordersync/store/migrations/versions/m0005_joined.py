@@ -1,0 +1,15 @@
+"""When a member joined a link that was there already."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("links", sa.Column("joined", sa.Text(), nullable=True))
