@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from ordersync.engine.linking import LinkReport, link_by_rules
 from ordersync.model import LinkOrigin, Order, OrderRef
 from ordersync.reconcile.rules import LinkRule
 from ordersync.store import Observation, Parked, Store
+from ordersync.store.migrations.upgrade import upgrade
 from ordersync.testing.orders import NOON, build_order
 
 RULE = LinkRule(source="office", field="metadata.external_id", to_shop="asia", strip="SL-")
@@ -206,8 +208,8 @@ def test_an_older_store_gets_the_same_traits_as_a_new_one(tmp_path: Path) -> Non
     with Store.open(f"sqlite:///{path}") as store:
         see(store, *orders)
 
-    def rows() -> list[list[tuple[object, ...]]]:
-        connection = sqlite3.connect(path)
+    def rows(file: Path) -> list[list[tuple[object, ...]]]:
+        connection = sqlite3.connect(file)
         found = [
             connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()  # noqa: S608  # fixed names
             for table in ("order_traits", "order_references")
@@ -215,16 +217,21 @@ def test_an_older_store_gets_the_same_traits_as_a_new_one(tmp_path: Path) -> Non
         connection.close()
         return found
 
-    new = rows()
+    new = rows(path)
     assert [len(one) for one in new] == [3, 3]
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "DROP TABLE order_traits; DROP TABLE order_references; DROP TABLE resolutions; "
-        "ALTER TABLE links DROP COLUMN waits; UPDATE alembic_version SET version_num = '0001'"
-    )
+    old = tmp_path / "of-the-first-version.db"
+    engine = create_engine(f"sqlite:///{old}")
+    with engine.begin() as first:
+        upgrade(first, "0001")
+    engine.dispose()
+    connection = sqlite3.connect(old)
+    connection.execute("ATTACH ? AS newer", (str(path),))
+    for table in ("meta", "orders", "order_documents"):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM newer.{table}")  # noqa: S608  # fixed names
+    connection.commit()
     connection.close()
-    Store.open(f"sqlite:///{path}").close()
-    assert rows() == new
+    Store.open(f"sqlite:///{old}").close()
+    assert rows(old) == new
 
 
 def test_a_changed_order_keeps_no_old_reference(store: Store) -> None:
