@@ -43,11 +43,21 @@ def derive_states(payload: Node) -> Node:
 def _first_charged(payload: Node, collections: list[Node]) -> Any:
     """What the buyer was first asked: the only collection's amount, or the total of an untouched order.
 
-    `total` and `original_total` fall with refunds or returned items (6).
+    `total` and `original_total` fall with refunds or returned items (6). What refunds took from it is in
+    `credit_line_total`; what returns took is nowhere, and then it is unknown.
     """
     if len(collections) == 1:
         return collections[0].get("amount")
-    return payload.get("total") if payload.get("version") == 1 else None
+    total, credited = payload.get("total"), payload.get("credit_line_total")
+    if payload.get("version") == 1:
+        return total
+    if (
+        payload.get("returns") != []
+        or not isinstance(total, int | Decimal)
+        or not isinstance(credited, int | Decimal)
+    ):
+        return None
+    return total + credited
 
 
 def _collection(collection: Node, path: str, notes: list[dict[str, str]]) -> Node:

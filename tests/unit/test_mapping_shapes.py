@@ -208,6 +208,15 @@ def test_what_was_first_charged_survives_refunds_and_returns() -> None:
     assert "_first_charged" not in derive_states(several)
 
 
+def test_of_an_order_paid_in_several_collections_refunds_are_added_back_and_returns_leave_it_unknown() -> None:
+    twice: dict[str, object] = {"version": 3, "total": 40, "credit_line_total": 60, "returns": []}
+    twice["payment_collections"] = [{"amount": 60}, {"amount": 40}]
+    assert derive_states(twice)["_first_charged"] == 100
+    assert "_first_charged" not in derive_states({**twice, "returns": [{"id": "return_1"}]})
+    assert "_first_charged" not in derive_states({**twice, "returns": None})
+    assert "_first_charged" not in derive_states({**twice, "credit_line_total": None})
+
+
 @pytest.mark.parametrize(
     ("marks", "state"),
     [
