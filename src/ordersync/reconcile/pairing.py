@@ -15,6 +15,7 @@ from ordersync.model import (
     ActionKind,
     ActionRecord,
     ActionState,
+    CellState,
     Fact,
     FactKind,
     LedgerRow,
@@ -80,6 +81,7 @@ def pair_refunds(
     fresh = _into_open_rows(fresh, members, journal, result)
     fresh = _by_equal_sums(fresh, members, result)
     _by_amount(fresh, result)
+    _join_parts(members, journal, result)
     result.rows.sort(
         key=lambda row: record_order(row.all_records[0]) if row.records else (0.0, 0, row.fact.origin, "")
     )
@@ -282,6 +284,43 @@ def _by_amount(fresh: list[RefundRecord], result: Pairing) -> None:
                 if record.slot != row.all_records[0].slot:
                     row.add(record)
             result.rows.append(row)
+
+
+def _join_parts(members: Sequence[Member], journal: Sequence[ActionRecord], result: Pairing) -> None:
+    """A member has several refunds that nobody else has, and lacks just one worth as much: they are its parts.
+
+    So a refund that no single payment could take is settled when a person has made the parts, however many looks
+    saw only some of them. Never where a write of ours for one of them may have happened.
+    """
+    tried = {
+        (a.action.fact_id, a.action.target)
+        for a in journal
+        if a.state not in (ActionState.EXPIRED, ActionState.REFUSED)
+    }
+    carried = {fact_id for fact_id, _target in tried}
+    for member in members:
+        lacking = [r for r in result.rows if member.ref not in r.records and r.fact.amount and not _left(r)]
+        parts = [r for r in result.rows if set(r.records) == {member.ref} and not _left(r)]
+        if len(lacking) != 1 or len(parts) < 2:
+            continue
+        whole, records = lacking[0], [record for row in parts for record in row.all_records]
+        if (whole.fact.fact_id, member.ref) in tried or any(row.fact.fact_id in carried for row in parts):
+            continue
+        if not _one_currency([*whole.all_records, *records]) or any(
+            r.state is not RefundState.COMPLETED or r.token for r in records
+        ):
+            continue
+        worth = sum(r.amount.amount_minor for r in records)
+        if whole.fact.amount and abs(worth - whole.fact.amount.amount_minor) <= TOLERANCE_MINOR:
+            for record in records:
+                whole.add(record)
+            result.rows = [row for row in result.rows if all(row is not part for part in parts)]
+
+
+def _left(row: Row) -> bool:
+    """A person accepted that it differs."""
+    cells = row.previous.cells if row.previous else ()
+    return any(cell.state is CellState.WAIVED for cell in cells)
 
 
 def _new_row(origin: RefundRecord) -> Row:
