@@ -38,7 +38,8 @@ class RefundRecord:
     token: str | None
     """Our token found in its note: then ordersync wrote it."""
     reason: str | None
-    has_lines: bool
+    lines: tuple[tuple[str, int], ...]
+    """(line item id, units) it names, sorted."""
     restocks: bool
     payment_id: str | None
 
@@ -71,7 +72,7 @@ class Member:
                 created_at=refund.created_at,
                 token=token_in(refund.note),
                 reason=refund.note,
-                has_lines=bool(refund.lines),
+                lines=tuple(sorted((line.line_item_id, line.quantity) for line in refund.lines)),
                 restocks=bool(refund.restock),
                 payment_id=refund.payment_id,
             )

@@ -373,6 +373,8 @@ def _repeat(case: Case, row: Row, payment: Payment) -> tuple[RefundRecord, Refun
                 continue
             if other.state is RefundState.FAILED:
                 continue
+            if record.lines and other.lines and record.lines != other.lines:
+                continue  # other goods: nobody clicked the same twice
             ours = other.token is not None
             if abs(other.created_at - record.created_at) <= REPEAT_WITHIN and (
                 payment.purse is Purse.GATEWAY or ours
