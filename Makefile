@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types laws decisions live bench clean setup
+.PHONY: demo test lint types laws decisions crash live bench clean setup
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -27,6 +27,9 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 	@MYPYPATH=src:tools/typing:. $(BIN)/mypy tests bench tools/*.py
+
+crash: setup
+	@PYTHONPATH=. $(BIN)/python -m tools.crash
 
 laws: setup
 	@PYTHONPATH=. $(BIN)/python -m tools.laws

@@ -298,8 +298,8 @@ class SandboxServer:
 
     def __init__(self, sandbox: Sandbox, *, port: int = 0) -> None:
         self.sandbox = sandbox
-        handler = type("Handler", (_Handler,), {"sandbox": sandbox})
-        self._server = _Server(("127.0.0.1", port), handler)
+        self._handler: type[_Handler] = type("Handler", (_Handler,), {"sandbox": sandbox})
+        self._server = _Server(("127.0.0.1", port), self._handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -313,6 +313,10 @@ class SandboxServer:
     def start(self) -> SandboxServer:
         self._thread.start()
         return self
+
+    def serve(self, sandbox: Sandbox) -> None:
+        """From now on the same address is this other sandbox: a shop put back to an earlier moment."""
+        self.sandbox = self._handler.sandbox = sandbox
 
     def stop(self) -> None:
         """Also closes connections kept open: a stopped shop answers nobody. Harmless when repeated."""

@@ -1,0 +1,1 @@
+"""The crash harness: real processes killed before and after every commit and every send (`make crash`)."""
