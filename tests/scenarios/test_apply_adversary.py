@@ -57,6 +57,40 @@ def test_a_platform_that_refuses_to_show_one_order_does_not_stop_the_other_links
     assert [why for _, why in report.left] == ["b:1: gone for good (410)"]
 
 
+@pytest.mark.parametrize("answers_otherwise", [True, False])
+def test_a_shop_that_does_not_answer_is_not_waited_for_again_at_each_of_its_links(
+    world: World, answers_otherwise: bool
+) -> None:
+    """Each wait is a minute, and the links of other shops stand behind; one broken order is no silent shop."""
+    world.fakes["a"].orders |= {str(n): build_order("a", str(n)) for n in range(2, 6)}
+    world.fakes["b"].orders |= {str(n): build_order("b", str(n)) for n in range(2, 6)}
+    world.open_shop("c", build_order("c"))
+    world.open_shop("d", build_order("d"))
+    world.read()
+    for n in range(2, 6):
+        world.link(OrderRef("a", str(n)), OrderRef("b", str(n)))
+    world.link(OrderRef("c", "1"), OrderRef("d", "1"))
+    for n in range(1, 6):
+        world.refund_by_hand("a", 1250, str(n))
+    world.refund_by_hand("c", 700)
+    world.read()
+    asked: list[str] = []
+
+    def silent(order_id: str) -> RawOrder:
+        asked.append(order_id)
+        raise Transient("fetch: no connection to b", code="no_connection", shop="b", order=order_id)
+
+    world.fakes["b"].fetch = silent  # type: ignore[method-assign]  # a shop that is down
+    if not answers_otherwise:
+        world.fakes["b"].check = lambda: silent("check")  # type: ignore[method-assign,assignment,return-value]  # the same
+    report = world.applier().run()
+    assert asked == (["1", "2", "3", "4", "5"] if answers_otherwise else ["1", "check"])
+    assert world.refunded("d") == [700], "others go on"
+    assert [link for link, _ in report.left] == ["L1", "L2", "L3", "L4", "L5"]
+    if not answers_otherwise:
+        assert report.left[4][1] == "shop b does not answer: fetch: no connection to b"
+
+
 def test_an_order_that_cannot_be_read_fresh_is_not_decided_on_what_was_stored(world: World) -> None:
     """The answer may be too large to keep at all: then nothing is parked, and the old copy is still old."""
     world.refund_by_hand("a", 1250)

@@ -48,6 +48,8 @@ class ApplyReport:
     """Shops that refused the credentials: their links are left."""
     waiting: list[tuple[Pause, list[Action]]] = field(default_factory=list)
     """Writes that are due at paused shops."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Shops that do not answer at all: their links are left."""
     read: set[str] = field(default_factory=set)
     """Shops that answered a fresh look."""
 
@@ -150,6 +152,10 @@ class Applier:
         if absent is not None:
             report.left.append((link.link_id, f"shop {absent} is paused: {report.paused[absent]}"))
             return
+        mute = next((ref.shop for ref in link.members if ref.shop in report.silent), None)
+        if mute is not None:
+            report.left.append((link.link_id, f"shop {mute} does not answer: {report.silent[mute]}"))
+            return
         if not self.store.claim(link.members, self.owner, self.clock(), CLAIM_FOR):
             report.left.append((link.link_id, "another ordersync process is working on it"))
             return
@@ -161,8 +167,23 @@ class Applier:
             report.new_holds += self._hold_shop(refused)
         except (Transient, NotFound, Refused, MappingError) as failed:
             report.left.append((link.link_id, str(failed)))
+            if isinstance(failed, Transient):
+                self._note_silence(failed, report)
         finally:
             self.store.release(self.owner)
+
+    def _note_silence(self, failed: Transient, report: ApplyReport) -> None:
+        """One order that cannot be read is one link's trouble; a shop that answers nothing would cost each of its
+        links a minute of waiting, and the links of other shops stand behind them."""
+        shop = self.shops.get(failed.shop or "")
+        if shop is None:
+            return
+        try:
+            shop.connector.check()
+        except Transient:
+            report.silent[shop.name] = failed.message
+        except OrdersyncError:
+            return  # it answers; what is wrong is said by whoever asks next
 
     def _rounds(self, link: Link, course: _Course) -> None:
         report = course.report
