@@ -32,6 +32,7 @@ from ordersync.engine.pull import pull
 from ordersync.engine.resolving import Reply, Resolved, Resolver
 from ordersync.engine.sentlog import SentLog
 from ordersync.engine.shops import Shop
+from ordersync.engine.sweep import sweep
 from ordersync.model import Action, ActionState, Decision, Hold, LinkOrigin, OrderRef, Verb
 from ordersync.reconcile import KindPolicy, Limits, Policy
 from ordersync.reconcile.rules import LinkRule
@@ -167,6 +168,21 @@ class Stage:
     def speak(self, shop: str) -> None:
         self.admins[shop].box.clear_faults()
 
+    def photo(self, shop: str) -> Any:
+        """What this shop shows now."""
+        return self.admins[shop].box.copy_visible_state()
+
+    def show_only(self, shop: str, photo: Any) -> None:
+        """Until `show_all` the shop answers reads as on the photo; what is written there happens all the same."""
+        box = self.admins[shop].box
+        with box.lock:
+            box._late_state, box._late_until = photo, float("inf")
+
+    def show_all(self, shop: str) -> None:
+        box = self.admins[shop].box
+        with box.lock:
+            box._late_state = None
+
     def lose_database(self, *, log_too: bool = False) -> None:
         """The file is gone and a new one begins now; the log of what was sent lies beside it, or is lost as well."""
         self.store.close()
@@ -191,10 +207,12 @@ class Stage:
     def wait(self, **time: float) -> None:
         self.clock.forward(**time)
 
-    def answer(self, code: str, verb: Verb, why: str = "agreed with the shop", **more: Any) -> Resolved:
-        """A person answers the oldest open hold of this code."""
+    def answer(
+        self, code: str, verb: Verb, why: str = "agreed with the shop", about: str = "", **more: Any
+    ) -> Resolved:
+        """A person answers the oldest open hold of this code whose message says `about`."""
         resolver = Resolver(self.store, self.shops, self.policy, self.limits, self.log, self.clock)
-        return resolver.resolve(self._hold(code).number, Reply(verb, "kim", **{"why": why, **more}))
+        return resolver.resolve(self._hold(code, about).number, Reply(verb, "kim", **{"why": why, **more}))
 
     # What ordersync does.
 
@@ -208,6 +226,12 @@ class Stage:
         self.clock.now += MOMENT
         for shop in self.shops.values():
             pull(self.store, shop, read_from=self.store.birth_at - timedelta(days=30), now=self.clock())
+
+    def sweep(self) -> None:
+        """Read every linked order by its id, as it is done once a day."""
+        self.clock.now += MOMENT
+        for shop in self.shops.values():
+            sweep(self.store, shop)
 
     def plan(self) -> list[str]:
         """What would be written, in words; nothing is written."""
@@ -285,9 +309,9 @@ class Stage:
         """Codes of all open holds."""
         return sorted(stored.hold.code for stored in self.store.holds())
 
-    def hold(self, code: str) -> Hold:
-        """The oldest open hold of this code, orders called by their shops."""
-        found = self._hold(code).hold
+    def hold(self, code: str, about: str = "") -> Hold:
+        """The oldest open hold of this code whose message says `about`, orders called by their shops."""
+        found = self._hold(code, about).hold
         said = [self.plain(text) for text in found.evidence]
         return found.model_copy(update={"message": self.plain(found.message), "evidence": tuple(said)})
 
@@ -329,9 +353,13 @@ class Stage:
             text = text.replace(str(ref), name)
         return text
 
-    def _hold(self, code: str) -> StoredHold:
-        found = [stored for stored in self.store.holds() if stored.hold.code == code]
-        assert found, f"no {code} among {self.codes()}"
+    def _hold(self, code: str, about: str = "") -> StoredHold:
+        found = [
+            stored
+            for stored in self.store.holds()
+            if stored.hold.code == code and about in self.plain(stored.hold.message)
+        ]
+        assert found, f"no {code} about {about!r} among {self.codes()}"
         return found[0]
 
 

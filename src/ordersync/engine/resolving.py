@@ -273,7 +273,10 @@ class Resolver:
     def _read(self, ref: OrderRef) -> None:
         shop = self.shops.get(ref.shop)
         stored = self.store.order(ref)
-        if shop is None or (stored is not None and self.clock() - stored.sent_at < self.reread_after):
+        if shop is None:
+            return
+        # Read "in the future" is no recent read: a clock that was set back must not turn a look into none.
+        if stored is not None and timedelta(0) <= self.clock() - stored.sent_at < self.reread_after:
             return
         # A vanished or unreadable order is a hold of its own; what is known of it is decided on.
         with contextlib.suppress(NotFound, MappingError):
