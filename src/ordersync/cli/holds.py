@@ -130,6 +130,7 @@ def verb_lines(found: StoredHold) -> list[tuple[str, str]]:
     told = {
         Verb.LOOK: ("", "read it again, always safe"),
         Verb.APPROVE: ("", "let exactly these go" if found.hold.batch else "let exactly this write go"),
+        Verb.COMPARE: ("", "take amounts as they are"),
         Verb.DONE: (" --record ID", "it was made: match it"),
         Verb.RESEND: (amount, "look, then send once"),
         Verb.LEAVE: (" --reason TEXT", "accept it as it is"),

@@ -30,7 +30,7 @@ def resolve(
     run: Run,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="[HOLD] VERB", help="H-31 and one of look, leave, approve, done, resend."),
+        typer.Argument(metavar="[HOLD] VERB", help="H-31 and one of look, leave, approve, compare, done, resend."),
     ],
     code: Annotated[
         str | None, typer.Option("--code", metavar="C", help="Every open hold of this reason, instead of HOLD.")
@@ -54,8 +54,9 @@ def resolve(
 ) -> int:
     """Answer a hold; it is looked at anew before anything is done.
 
-    look: read again. leave: accept the difference. approve: let exactly this write go, once. done: a doubtful refund
-    happened, --record says which. resend: it did not happen, send it once more (needs `writes: true`).
+    look: read again. leave: accept the difference. approve: let exactly this write go, once. compare: totals differ,
+    take amounts as they are. done: a doubtful refund happened, --record says which. resend: it did not happen, send
+    it once more (needs `writes: true`).
 
     --json: {"resolved": [{hold, verb, closed, answered, said, write}], "failed": [{hold, code, message}]}; a preview
     is {"would_resolve": [{hold, link, money}], "verb"}.
@@ -139,7 +140,9 @@ def _bulk(
     resolved: list[Resolved] = []
     failed: list[dict[str, str]] = []
     # Neither moves money now: what is approved is decided on a fresh reading again before it is written.
-    quick = replace(resolver, reread_after=READ_LATELY) if reply.verb in ("leave", "approve") else resolver
+    quick = (
+        replace(resolver, reread_after=READ_LATELY) if reply.verb in ("leave", "approve", "compare") else resolver
+    )
     for done, one in enumerate(found, 1):
         try:
             resolved.append(quick.resolve(one.number, reply))

@@ -16,7 +16,7 @@ from ordersync.connector import CanListBlockers
 from ordersync.engine.apply import CLAIM_FOR
 from ordersync.engine.doubtful import Doubtful, check_amount, check_unanswered, find_doubtful, matching_record
 from ordersync.engine.limiting import weigh_plan
-from ordersync.engine.look import make_plan
+from ordersync.engine.look import make_plan, member_of
 from ordersync.engine.observe import observe
 from ordersync.engine.pausing import require_not_paused
 from ordersync.engine.resending import send_again
@@ -38,6 +38,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile import Limits, Policy
 from ordersync.reconcile.decide import WHOLE_MONEY
+from ordersync.reconcile.members import totals_digest
 from ordersync.store import Answer, Store, StoredHold
 from ordersync.store.resolutions import hold_closed
 
@@ -113,6 +114,11 @@ class Resolver:
             return Resolved(number, f"approved: the next apply makes exactly {what}, within three days")
         if hold.batch:
             return self._leave_batch(stored, reply)
+        if reply.verb is Verb.COMPARE:
+            members = [member_of(self.store, self.shops, ref) for ref in self._members(hold)]
+            self._answer(stored, reply, (), digest=totals_digest(members))
+            self._redecide(hold)
+            return Resolved(number, "amounts are taken as they are on this link until one of its totals changes")
         doubtful = find_doubtful(self.store, self.sent_log, hold, decision)
         if reply.verb is Verb.LEAVE:
             self._answer(stored, reply, self._left_facts(hold))

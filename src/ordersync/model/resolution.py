@@ -24,6 +24,8 @@ class Verb(StrEnum):
     """A doubtful write did not happen: look, then send it once more."""
     APPROVE = "approve"
     """Let exactly this write (or exactly this batch of writes) go, once."""
+    COMPARE = "compare"
+    """Take the amounts of orders with different totals as they are, for as long as these totals stay."""
 
 
 _DOUBT = (Verb.LOOK, Verb.DONE, Verb.RESEND, Verb.LEAVE)
@@ -34,6 +36,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "in_doubt": _DOUBT,
     "not_visible": (Verb.LOOK, Verb.DONE, Verb.LEAVE),
     "limit_reached": _ASK,
+    "different_totals": (Verb.LOOK, Verb.COMPARE, Verb.LEAVE),
     "needs_approval": _ASK,
     "old_fact": _ASK,
     "differs_at_link": _ASK,

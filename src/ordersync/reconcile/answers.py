@@ -14,6 +14,7 @@ class Answers:
     def __init__(self, given: Sequence[Resolution], now: datetime, link: Link) -> None:
         self._link = link
         self._left = [r for r in given if r.verb is Verb.LEAVE]
+        self._compared = [r for r in given if r.verb is Verb.COMPARE and r.code == "different_totals"]
         self._approved = [
             r
             for r in given
@@ -21,6 +22,10 @@ class Answers:
             and r.used_at is None
             and (r.expires_at is None or r.expires_at > now)
         ]
+
+    def compares(self, totals: str) -> Resolution | None:
+        """A person chose to take amounts as they are, over just these totals."""
+        return next((r for r in self._compared if r.digest == totals), None)
 
     def left(self, fact_id: str, target: OrderRef) -> Cell | None:
         """The waived cell of a fact a person chose not to have carried to this order.

@@ -6,6 +6,7 @@ from itertools import combinations
 
 from ordersync.model import Money, RefundState
 from ordersync.reconcile.decide import Case
+from ordersync.reconcile.members import totals_digest
 from ordersync.reconcile.pairing import TOLERANCE_MINOR, Row
 
 
@@ -60,12 +61,13 @@ def _hold_incomparable(case: Case) -> None:
     charged = {str(order.ref): order.first_charged for order in orders if order.first_charged is not None}
     minors = [money.amount_minor for money in charged.values()]
     if minors and max(minors) - min(minors) > case.policy.total_tolerance_minor:
-        case.money_blocked = True
-        case.hold(
-            "different_totals",
-            "members were charged different totals: "
-            + ", ".join(f"{ref} {money}" for ref, money in charged.items()),
-        )
+        said = ", ".join(f"{ref} {money}" for ref, money in charged.items())
+        chosen = case.answers.compares(totals_digest(case.members))
+        if chosen is not None:
+            case.skipped.append(f"different totals ({said}): {chosen.who} chose to take amounts as they are")
+        else:
+            case.money_blocked = True
+            case.hold("different_totals", f"members were charged different totals: {said}")
     paying = [str(m.ref) for m in case.members if m.holds_gateway_money]
     if len(paying) > 1 and any(_to_be_carried(case, row) for row in case.pairing.rows):
         case.money_blocked = True

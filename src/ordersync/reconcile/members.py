@@ -186,3 +186,11 @@ def money_digest(members: Iterable[Member], *parts: str, copies: str = "", cance
             if not copies or r.token != copies
         ]
     return stable_hash(*parts, *facts)[:32]
+
+
+def totals_digest(members: Iterable[Member]) -> str:
+    """Binds the choice how to compare amounts to who is in the link and what each was charged."""
+    charged = [
+        f"{m.ref}={m.order.first_charged if m.order else None}" for m in sorted(members, key=lambda m: m.ref)
+    ]
+    return stable_hash("totals", *charged)[:32]
