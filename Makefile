@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types laws decisions crash live bench clean setup
+.PHONY: demo test lint types laws decisions crash live bench bench-plan clean setup
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -42,6 +42,11 @@ live: setup
 
 bench: setup
 	@$(BIN)/python -m bench.ingest
+
+# A quarter of an hour and 7 GB for a million orders; ORDERS=100000 is a minute. KEEP=folder builds once.
+ORDERS ?= 1000000
+bench-plan: setup
+	@$(BIN)/python -m bench.plan --orders $(ORDERS) $(if $(KEEP),--keep $(KEEP))
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info src/*.egg-info

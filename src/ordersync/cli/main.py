@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -29,6 +30,10 @@ from ordersync.cli.app import app
 from ordersync.cli.printing import replace_what_cannot_be_shown
 from ordersync.cli.run import stop_on_sigterm
 
+GC_THRESHOLD = 50_000
+"""Loading a command's modules makes hundreds of thousands of objects that stay: looking through them for garbage at
+every 700th takes a tenth of a second of each start."""
+
 
 def main() -> None:
     for name in ("stdout", "stderr"):
@@ -37,6 +42,7 @@ def main() -> None:
     replace_what_cannot_be_shown(sys.stdout)
     replace_what_cannot_be_shown(sys.stderr)
     signal.signal(signal.SIGTERM, stop_on_sigterm)
+    gc.set_threshold(GC_THRESHOLD)
     app(prog_name="ordersync")
 
 
