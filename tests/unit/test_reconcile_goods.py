@@ -129,6 +129,27 @@ def test_what_is_shipped_by_hand_on_both_sides_is_agreement_however_it_was_parce
     assert look(two, one).agrees
 
 
+def test_equal_goods_under_two_tracking_numbers_may_be_two_parcels_and_a_person_says() -> None:
+    one = order("a", parcel("p1", 1, tracking="SF1"))
+    two = order("b", parcel("x", 1, minutes_ago=10, tracking="SF2"))
+    for decision in (look(one, two), look(two, one)):
+        assert codes(decision) == {"parcels_differ"}
+        assert decision.actions == (), "one unit or two: shipping either way would be a guess"
+
+
+def test_equal_goods_are_one_parcel_where_there_are_no_goods_for_a_second_one() -> None:
+    one = order("a", parcel("p1", 2, tracking="SF1"))
+    two = order("b", parcel("x", 2, minutes_ago=10, tracking="SF2"))
+    assert look(one, two).agrees
+
+
+def test_a_tracking_number_corrected_after_it_was_carried_is_no_second_parcel() -> None:
+    first = look(order("a", parcel("p1", 1, tracking="SF1")), order("b"))
+    copy = order("b", parcel("x", 1, tracking="SF1"))
+    corrected = order("a", parcel("p1", 1, tracking="SF9"))
+    assert look(corrected, copy, ledger=first.ledger, journal=[seen(only(first), "x")]).agrees
+
+
 def test_only_the_units_that_are_missing_are_shipped() -> None:
     action = only(look(order("a", parcel("p1", 2)), order("b", parcel("x", 1))))
     assert action.parcel is not None

@@ -26,6 +26,7 @@ from ordersync.reconcile.attempts import after_attempts
 from ordersync.reconcile.decide import Case
 from ordersync.reconcile.lines import Key, LineTable, line_tables
 from ordersync.reconcile.members import Member
+from ordersync.reconcile.same_goods import hold_parcels_that_differ, other_number
 
 UNDECIDED = (CellState.OWED, CellState.SENT, CellState.FAILED)
 GONE = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
@@ -55,6 +56,9 @@ class Shipping:
     origin: Sent
     covered_by: dict[OrderRef, list[str]] = field(default_factory=dict)
     owed: dict[OrderRef, dict[Key, int]] = field(default_factory=dict)
+    units: dict[Key, int] = field(default_factory=dict)
+    other_number: dict[OrderRef, dict[Key, int]] = field(default_factory=dict)
+    """Units taken as these although a person shipped them there under another tracking number."""
 
 
 def decide_shipments(case: Case) -> None:
@@ -77,7 +81,9 @@ def decide_shipments(case: Case) -> None:
         return
     by_member = {m.ref: table for m, table in zip(case.members, tables, strict=True)}
     copies = _copies(previous, gone)
-    for shipping in _facts(case, by_member, copies):
+    facts = _facts(case, by_member, copies)
+    hold_parcels_that_differ(case, facts, by_member)
+    for shipping in facts:
         fact_id = shipping.fact.fact_id
         if fact_id in gone:
             continue
@@ -188,14 +194,18 @@ def _facts(
             continue
         units = {key: count for key, count in one.left.items() if count > 0}
         one.left = {}
-        shipping = Shipping(_fact_of(one), one)
+        shipping = Shipping(_fact_of(one), one, units=units)
         for member in case.others(one.member):
             owed = dict(units)
             theirs = [other for other in sent if other.member == member.ref]
             theirs.sort(key=lambda other: (not _same_tracking(one.parcel, other.parcel), other.at))
             for other in theirs:
-                if _cover(owed, other.left):
+                taken = _cover(owed, other.left)
+                if taken:
                     shipping.covered_by.setdefault(member.ref, []).append(other.parcel.id)
+                    if other_number(one.parcel, other.parcel) and not _ours(case, other):
+                        unsure = shipping.other_number.setdefault(member.ref, {})
+                        unsure.update({key: min(count, unsure.get(key, count)) for key, count in taken.items()})
             shipping.owed[member.ref] = {key: count for key, count in owed.items() if count > 0}
         facts.append(shipping)
     if not facts and any(one.left and any(one.left.values()) for one in sent):
@@ -205,15 +215,15 @@ def _facts(
     return facts
 
 
-def _cover(owed: dict[Key, int], left: dict[Key, int]) -> bool:
-    """Take what `left` has of `owed` from both; whether anything was taken."""
-    taken = False
+def _cover(owed: dict[Key, int], left: dict[Key, int]) -> dict[Key, int]:
+    """Take what `left` has of `owed` from both; what was taken."""
+    taken: dict[Key, int] = {}
     for key in owed:
         count = min(owed[key], left.get(key, 0))
         if count > 0:
             owed[key] -= count
             left[key] -= count
-            taken = True
+            taken[key] = count
     return taken
 
 
