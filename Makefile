@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types laws decisions crash live bench bench-plan clean setup
+.PHONY: demo day test lint types laws decisions crash live bench bench-plan clean setup
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
@@ -16,6 +16,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: setup
 	@$(BIN)/ordersync demo
+
+day: setup
+	@$(BIN)/ordersync demo --sales 300
 
 test: setup
 	@$(BIN)/python -m pytest

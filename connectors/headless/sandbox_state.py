@@ -284,6 +284,16 @@ class HeadlessState:
             self._settle(order)
         return ended
 
+    def settle_refund(self, refund_id: str, to: Literal["completed", "failed"] = "completed") -> None:
+        """What the payment provider does later with one pending refund."""
+        for order in self.orders.values():
+            for refund in order["refunds"]:
+                if refund["id"] == refund_id:
+                    refund["status"] = to
+                    self._settle(order)
+                    return
+        raise Absent("Refund", refund_id)
+
     def _add_refund(
         self,
         order: JsonObject,

@@ -348,6 +348,11 @@ class ShoplineState:
             settle_words(order)
         return parcel
 
+    def pay(self, order_id: str, *, at: datetime | None = None) -> None:
+        with self.edit(order_id, at=at) as order:
+            order["payment_details"] = [{**slip, "pay_status": "paid"} for slip in order["payment_details"]]
+            settle_words(order)
+
     def archive(self, order_id: str, *, hidden: bool = True, at: datetime | None = None) -> None:
         if self.row(order_id).payload["hidden_order"] == hidden:
             raise Problem(200, f"The order is {'already' if hidden else 'not'} archived")

@@ -197,7 +197,7 @@ def test_only_the_demo_and_the_sandbox_command_reach_for_the_sandbox_kit() -> No
         for path in files_of("src/ordersync/cli")
         if any(module.startswith("ordersync.testing") for module in imports(path.read_text(encoding="utf-8")))
     }
-    assert reaching <= {"demo.py", "sandbox.py"}
+    assert reaching <= {"demo.py", "day.py", "sandbox.py"}
 
 
 def test_only_bootstrap_joins_the_parts() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,10 @@ LABEL = 9
 def demo(
     run: Run,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same N gives the same day.")] = 7,
+    sales: Annotated[
+        int | None,
+        typer.Option("--sales", min=1, max=5000, metavar="N", help="A full day instead: N sales, hour by hour."),
+    ] = None,
     folder: Annotated[Path, typer.Option("--folder", metavar="D", help="Where to leave the demo's files.")] = Path(
         FOLDER
     ),
@@ -42,22 +47,30 @@ def demo(
     """Show the whole job on sandbox shops: read, link, plan, apply, agree. Needs no account, takes seconds.
 
     It leaves a folder with the configuration and the store, to look inside with the other commands.
+
+    With --sales a whole simulated day passes: people pay, refund, cancel, ship and edit in every shop, ordersync
+    works once an hour, and a referee who only knows what the people did compares the shops' own lists with it. 300
+    sales take a minute or two. Exit 1 when anything is not as it should be.
     """
     from ordersync.testing.sandbox import SandboxServer
     from ordersync.testing.story import make_story, place_sales
 
     _prepare(folder)
+    if sales is not None:
+        from ordersync.cli.day import play_day
+
+        _say_shops()
+        return play_day(run, seed, sales, folder)
     try:
         story = make_story(seed)
     except ValueError as unlucky:
         raise UsageError(f"--seed {seed}: {unlucky}") from unlucky
     with ExitStack() as stack:
-        sandboxes = _make_sandboxes(seed)
+        sandboxes = make_demo_sandboxes(seed)
         placed = place_sales(story, sandboxes)
         servers = {name: stack.enter_context(SandboxServer(made)) for name, made in sandboxes.items()}
-        config_file = _write_config(folder, sandboxes, servers)
-        say("Three sandbox shops on loopback: asia (SHOPLINE), office (Medusa), web")
-        say("(headless). No account needed; nothing leaves this machine.")
+        config_file = write_demo_config(folder, sandboxes, servers)
+        _say_shops()
         day = Day(Run(config_file, debug=run.debug), story, sandboxes, placed)
         stack.callback(day.run.close)
         return day.play(folder)
@@ -277,10 +290,20 @@ def _step(label: str, text: str) -> None:
         say(line)
 
 
-def _make_sandboxes(seed: int) -> dict[str, Any]:
+def _say_shops() -> None:
+    say("Three sandbox shops on loopback: asia (SHOPLINE), office (Medusa), web")
+    say("(headless). No account needed; nothing leaves this machine.")
+
+
+def make_demo_sandboxes(seed: int, now: Callable[[], datetime] | None = None) -> dict[str, Any]:
+    """`now`: the shops' own time, where it is not this machine's."""
     from ordersync.cli.sandbox import SHOPS, make_sandbox
 
-    return {spec.name: make_sandbox(spec, seed=seed) for spec in SHOPS if spec.name in ("asia", "office", "web")}
+    return {
+        spec.name: make_sandbox(spec, seed=seed, now=now)
+        for spec in SHOPS
+        if spec.name in ("asia", "office", "web")
+    }
 
 
 def _prepare(folder: Path) -> None:
@@ -301,7 +324,13 @@ def _prepare(folder: Path) -> None:
     )
 
 
-def _write_config(folder: Path, sandboxes: dict[str, Any], servers: dict[str, Any]) -> Path:
+def write_demo_config(
+    folder: Path,
+    sandboxes: dict[str, Any],
+    servers: dict[str, Any],
+    acting: dict[str, Any] | None = None,
+) -> Path:
+    """`acting`: links, policy and limits, where they are not those of the short demo."""
     import yaml
 
     from ordersync.testing.story import BOOKS_ONLY
@@ -311,12 +340,19 @@ def _write_config(folder: Path, sandboxes: dict[str, Any], servers: dict[str, An
         shops[name] = {**made.settings_for(servers[name]), "rate": "500/s"}
         if BOOKS_ONLY[name]:
             shops[name]["books_only"] = BOOKS_ONLY[name]
+    about = "# Written by `ordersync demo` for its sandbox shops; the keys open nothing else.\n"
+    if acting is None:
+        about += "# carry_after is 0 so that the demo need not wait; leave it out for real shops (10 minutes).\n"
+    common = {"store": "sqlite:///ordersync.db", "writes": True, "read_from": "2026-01-01", "shops": shops}
+    path = folder / "ordersync.yaml"
+    path.write_text(about + yaml.safe_dump(common | (acting or _short_demo()), sort_keys=False), encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def _short_demo() -> dict[str, Any]:
     wide = {"cancel": 10, "refund": 20, "refund_value": ["2000.00 USD"]}
-    settings = {
-        "store": "sqlite:///ordersync.db",
-        "writes": True,
-        "read_from": "2026-01-01",
-        "shops": shops,
+    return {
         "links": [
             {"from": name, "field": "metadata.external_id", "strip": "SL-", "to": "asia.number"}
             for name in ("office", "web")
@@ -328,12 +364,3 @@ def _write_config(folder: Path, sandboxes: dict[str, Any], servers: dict[str, An
         },
         "limits": {"run": wide, "day": wide},
     }
-    path = folder / "ordersync.yaml"
-    path.write_text(
-        "# Written by `ordersync demo` for its sandbox shops; the keys open nothing else.\n"
-        "# carry_after is 0 so that the demo need not wait; leave it out for real shops (10 minutes).\n"
-        + yaml.safe_dump(settings, sort_keys=False),
-        encoding="utf-8",
-    )
-    path.chmod(0o600)
-    return path

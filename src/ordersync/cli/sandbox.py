@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -140,11 +140,11 @@ def running_shops(*, seed: int, orders: int, specs: tuple[ShopSpec, ...] = SHOPS
             shop.server.stop()
 
 
-def make_sandbox(spec: ShopSpec, *, seed: int) -> Any:
-    """The sandbox class that lives beside a connector."""
+def make_sandbox(spec: ShopSpec, *, seed: int, now: Callable[[], datetime] | None = None) -> Any:
+    """The sandbox class that lives beside a connector. `now`: the shop's own time, where it is not this machine's."""
     from ordersync.bootstrap import sandbox_of
 
-    return sandbox_of(spec.connector)(seed=seed, **spec.options)
+    return sandbox_of(spec.connector)(seed=seed, now=now, **spec.options)
 
 
 def seed_shop(made: ShopSandbox, spec: ShopSpec, *, seed: int, orders: int) -> None:
