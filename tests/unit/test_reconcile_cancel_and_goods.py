@@ -69,3 +69,11 @@ def test_a_new_parcel_after_a_cancelled_one_is_covered_by_the_twin() -> None:
     decision = look(again, goods("B", parcel("q1")), before=both)
     assert kinds(decision) == []
     assert codes(decision) == [("shipment_went_back", None)]
+
+
+def test_goods_that_also_left_an_order_that_goes_on_are_asked_about_whatever_the_shops_are_called() -> None:
+    for goes_on, cancelled in (("A", "C"), ("C", "A")):
+        shipped_and_cancelled = goods(cancelled, parcel(), cancelled_minutes_ago=90)
+        decision = look(side("B", cancelled_minutes_ago=90), goods(goes_on, parcel()), shipped_and_cancelled)
+        assert ("shipped_but_cancelled", "B") in codes(decision), goes_on
+        assert decision.actions == ()

@@ -289,7 +289,7 @@ def _owed(
     if any(call not in member.capabilities for call in needed):
         case.skipped.append(f"{target} shipment: cannot, its platform has no call for it or `allow` forbids it")
         return CellState.CANNOT, "no_ship_call"
-    if order is not None and order.is_cancelled and _is_cancelled(case, fact.origin):
+    if all(_is_cancelled(case, ref) for ref in (target, fact.origin, *shipping.covered_by)):
         case.skipped.append(f"{target} shipment: cannot, it and {fact.origin} are cancelled")
         return CellState.CANNOT, "cancelled_since"
     unable = before is not None and before.state is CellState.CANNOT
