@@ -70,7 +70,7 @@ MUTANTS = (
     _one(
         "what is older than the store is carried",
         "decide.py",
-        "if happened_at is None or happened_at <= self.live_from:",
+        "if happened_at is None or happened_at <= live_from:",
         "if False:",
     ),
     _one("crossing refunds are carried", "conflicts.py", "if not crossing:", "if True:"),
