@@ -9,6 +9,8 @@ from __future__ import annotations
 import pytest
 from tests.scenarios.stage import PAIRS, Stage
 
+from ordersync.model import Verb
+
 TAXED = [(here, there, purse) for here, there in PAIRS for purse in (here, there)]
 
 
@@ -56,3 +58,19 @@ def test_without_money_the_totals_do_not_matter(stage: Stage, here: str, there: 
     assert stage.codes() == []
     assert stage.shipped(sale) == {here: 3, there: 3}
     assert stage.to_buyer(sale) == "0.00"
+
+
+@pytest.mark.parametrize("here, there, purse", TAXED[::3])
+def test_once_a_person_chose_to_compare_them_as_they_are_it_is_carried_once(
+    stage: Stage, here: str, there: str, purse: str
+) -> None:
+    sale = stage.sale(here, there, pays=purse, tax={there: "8.25"})
+    stage.refund(here, sale, "20.00")
+    stage.wait(minutes=11)
+    stage.sync()
+
+    stage.answer("different_totals", Verb.COMPARE, why="the tax stays with the buyer")
+    assert stage.sync() == [f"refund {there} 20.00 USD" + (" TO BUYER" if purse == there else "")]
+    assert stage.codes() == []
+    assert stage.refunds(sale) == {here: ["20.00"], there: ["20.00"]}
+    assert stage.to_buyer(sale) == "20.00"
