@@ -13,6 +13,7 @@ from tools.decision_looks import (
     Situation,
     altered,
     answered,
+    fewer_units,
     goods,
     look,
     parcel,
@@ -30,10 +31,12 @@ from ordersync.model import (
     PaymentState,
     Progress,
     Purse,
+    Refund,
+    RefundLine,
     RefundState,
     Verb,
 )
-from ordersync.testing.orders import R
+from ordersync.testing.orders import NOON, R, usd
 
 CANCEL = "a cancel"
 DAY = 24 * 60
@@ -119,6 +122,13 @@ def states() -> list[Situation]:
     shipped = goods("A", parcel(minutes_ago=45), cancelled_minutes_ago=30)
     both = look(a(), b(cancelled_minutes_ago=20))
     unknown = altered(a(), cancellation=Cancellation())
+    part = Refund(
+        id="r1",
+        status=RefundState.COMPLETED,
+        amount=usd(0),
+        created_at=NOON - timedelta(minutes=30),
+        lines=(RefundLine(line_item_id="line-1", quantity=1),),
+    )
     return [
         *(Situation(CANCEL, f"A; B is {said}", look(a(), one)) for said, one in on_b),
         Situation("a parcel left, then a cancel", "A", look(shipped, b())),
@@ -137,6 +147,17 @@ def states() -> list[Situation]:
             CANCEL + " taken back",
             "A; both were cancelled",
             look(side("A"), b(cancelled_minutes_ago=20), before=both),
+        ),
+        Situation(
+            "a cancel of 1 of 2 units, unpaid, as a refund of no money",
+            "A",
+            look(altered(side("A", captured=0), refunds=(part,)), b(captured=0)),
+        ),
+        Situation("a cancel of 1 of 2 units, by editing the order", "A", look(fewer_units(side("A")), b())),
+        Situation(
+            "a cancel of 1 of 2 units, by editing the order",
+            "A, whose word does not count",
+            look(fewer_units(side("A")), b(), policy=policy_of("cancel", sources=("B",))),
         ),
         Situation(CANCEL + ", 4 days old", "A", look(a(ago=4 * DAY), b())),
         Situation(CANCEL + ", older than the link", "A", look(a(ago=4 * DAY), b(), live_days=3)),

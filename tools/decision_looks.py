@@ -81,6 +81,13 @@ def other_goods(one: Side) -> Side:
     return altered(one, line_items=lines)
 
 
+def fewer_units(one: Side) -> Side:
+    """The same side with one unit of each line item."""
+    assert one.order is not None
+    lines = tuple(line.model_copy(update={"quantity": 1}) for line in one.order.line_items or ())
+    return altered(one, line_items=lines)
+
+
 def look(
     *sides: Side,
     policy: Policy = OPEN,

@@ -43,7 +43,8 @@ UNABLE = {
     "cancelled_since": "both are cancelled",
 }
 ELSEWHERE = {
-    "limit": "when a write is about to be stored: counts and values of a run and of 24 hours",
+    "limit_reached": "before the first write of a kind, and once more as each is stored: counts and values of a run "
+    "and of 24 hours",
     "order_change_open": "when a write is about to be sent: the shop has an open edit or return on that order",
     "order_vanished": "when an order is fetched: the shop says it does not exist",
     "parked": "when an order is read: it could not be understood",

@@ -242,6 +242,7 @@ def reconcile(
     order is planned; the rest waits for the next look.
     """
     from ordersync.reconcile.cancels import decide_cancel
+    from ordersync.reconcile.partial import hold_partial_cancels
     from ordersync.reconcile.progress import decide_progress
     from ordersync.reconcile.refunds import decide_refunds
     from ordersync.reconcile.shipments import decide_shipments
@@ -276,6 +277,7 @@ def reconcile(
     case.pairing = pair_refunds(case.members, refund_rows, case.journal)
     decide_refunds(case)
     decide_cancel(case)
+    hold_partial_cancels(case)
     decide_shipments(case)
     decide_progress(case)
     return case.result()

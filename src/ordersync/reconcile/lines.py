@@ -61,14 +61,15 @@ def line_tables(orders: Sequence[Order]) -> list[LineTable] | None:
     if any(order.line_items is None for order in orders):
         return None
     for kind in ("sku", "variant", "title"):
-        tables = [_table(order, kind) for order in orders]
+        tables = [table_of(order, kind) for order in orders]
         whole = [table for table in tables if table is not None]
         if len(whole) == len(orders) and len({tuple(sorted(t.ordered.items())) for t in whole}) == 1:
             return whole
     return None
 
 
-def _table(order: Order, kind: str) -> LineTable | None:
+def table_of(order: Order, kind: str) -> LineTable | None:
+    """The lines under one kind of key: `sku`, `variant` or `title`; None when a line has none."""
     rows: list[tuple[Key, LineItem]] = []
     for line in order.line_items or ():
         key = _key(line, kind)
