@@ -57,6 +57,11 @@ def shipments() -> list[Situation]:
             "A; B has 1 of them packed",
             look(a, goods("B", parcel("q1", 1, state=PACKED), semantics=PACKS)),
         ),
+        Situation(
+            "a parcel left, 1 of 2 units",
+            "A and B, each under a tracking number of its own",
+            look(goods("A", parcel(units=1, tracking="SF1")), goods("B", parcel("q1", 1, tracking="SF2"))),
+        ),
         Situation("a parcel was delivered", "A", look(goods("A", parcel(state=DELIVERED)), b)),
         Situation("a parcel was packed", "A", look(goods("A", parcel(state=PACKED)), b)),
         Situation(PARCEL, "A and B, by hand", both),
