@@ -61,22 +61,6 @@ def doubt_unless_clean(refused: Refused) -> OrdersyncError:
     )
 
 
-def doubt_if_open_change(refused: Refused) -> OrdersyncError:
-    """A refused shipment or delivery. That nothing happened is measured for packing only: an open order change
-    makes the order refuse after the parcel may have been written."""
-    if "existing active order change" not in refused.message:
-        return refused
-    return OutcomeUnknown(
-        f"{refused.message} (nobody has measured whether the parcel moved before this answer)",
-        code="refused_after_acting",
-        shop=refused.shop,
-        order=refused.order,
-        operation=refused.operation,
-        request_id=refused.request_id,
-        next_step="finish the order edit or return on the platform; ordersync looks at the order again first",
-    )
-
-
 def not_the_api(missing: NotFound, base_url: str) -> OrdersyncError:
     """A 404: a record that does not exist says so in JSON; a page is another server, or a wrong base_url."""
     if missing.code != _NO_SUCH_ROUTE:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from ordersync_connectors.medusa.answers import doubt_if_open_change
-
 from ordersync.connector import DeliverRequest, LineQuantity, PackRequest, RawOrder, Receipt, ShipRequest
 from ordersync.errors import OrdersyncError, Refused
 from ordersync.http import Answer, ShopClient, decode_json, path_segment
@@ -20,7 +18,7 @@ TOKEN_KEY = "ordersync"  # noqa: S105  # the key of a fulfillment's metadata tha
 _FIELDS = {"fields": "*fulfillments,*fulfillments.items,*fulfillments.labels"}
 """What the answer must bring besides the defaults: which parcel was made, and what is in it."""
 _SHIPPED = "Shipment has already been created"
-_DELIVERED = "already been delivered"
+_DELIVERED = "already been marked delivered"
 
 
 class MedusaParcels(ABC):
@@ -72,7 +70,8 @@ class MedusaParcels(ABC):
 
         Shape:  POST {items, labels?, no_notification}; a label needs all three of its keys, empty ones included.
                 There is no place for a carrier: it is left out, as it only describes.
-        Errors: Refused before sending without `fulfillment_id`. A parcel shipped before is `already_done` when it
+        Errors: Refused before sending without `fulfillment_id`, and for an open order change (measured: the parcel
+                stays as it was, here and for `deliver`). A parcel shipped before is `already_done` when it
                 holds these lines and this tracking. OutcomeUnknown, also when what was shipped holds something
                 else.
         """
@@ -104,7 +103,7 @@ class MedusaParcels(ABC):
             answer = self._client.write("POST", path, body, operation=action, order=order_id, params=_FIELDS)
         except Refused as refused:
             if (_SHIPPED if asked else _DELIVERED) not in refused.message:
-                raise doubt_if_open_change(refused) from refused
+                raise
             parcel = self._parcel_now(order_id, parcel_id)
             if parcel is None or not _is_done(parcel, asked):
                 raise

@@ -43,6 +43,7 @@ DETAIL_DEFAULTS = (
     "*shipping_address,*billing_address,*shipping_methods,*payment_collections,*payment_collections.payments,"
     "*payment_collections.payments.refunds,*payment_collections.payments.captures,*fulfillments"
 )
+NOT_AFTER_A_MOVE = ("payment_status", "fulfillment_status", "fulfillments")
 PAYMENT_DEFAULTS = (
     "id,currency_code,amount,captured_at,payment_collection_id,payment_session_id,captures.id,captures.amount,"
     "refunds.id,refunds.amount,refunds.note,refunds.payment_id,refunds.refund_reason_id,refunds.refund_reason"

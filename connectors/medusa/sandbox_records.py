@@ -126,6 +126,8 @@ class CreditLine:
     reference_id: str
     version: int
     at: datetime
+    made_in: int
+    """The version that brought it; `version` moves on."""
 
 
 @dataclass(slots=True)
@@ -158,6 +160,8 @@ class Fulfillment:
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
     canceled_at: datetime | None = None
+    by: str | None = None
+    shipped_by: str | None = None
     labels: list[Label] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
 
@@ -186,7 +190,8 @@ class Change:
     change_type: str | None
     status: str
     at: datetime
-    by: str
+    by: str | None
+    confirmed_by: str | None = None
     return_id: str | None = None
     actions: list[dict[str, Any]] = field(default_factory=list)
 

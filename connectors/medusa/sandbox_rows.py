@@ -11,6 +11,7 @@ from ordersync_connectors.medusa.sandbox_records import (
     Change,
     Collection,
     Fulfillment,
+    Item,
     Order,
     Payment,
     Refund,
@@ -40,7 +41,7 @@ def credit_line_row(order: Order, index: int) -> dict[str, Any]:
         "version": line.version,
         "reference": line.reference,
         "reference_id": line.reference_id,
-        "metadata": {"created_in_version": line.version},
+        "metadata": {"created_in_version": line.made_in},
         "order_id": order.id,
         **dates(line.at),
         **with_raw({"amount": line.amount, "subtotal": line.amount, "total": line.amount}),
@@ -170,8 +171,8 @@ def fulfillment_row(order: Order, parcel: Fulfillment) -> dict[str, Any]:
         "location_id": LOCATION_ID,
         "packed_at": when(parcel.created_at),
         "shipped_at": when(parcel.shipped_at),
-        "marked_shipped_by": None,
-        "created_by": None,
+        "marked_shipped_by": parcel.shipped_by,
+        "created_by": parcel.by,
         "delivered_at": when(parcel.delivered_at),
         "canceled_at": when(parcel.canceled_at),
         "data": {},
@@ -191,7 +192,7 @@ def fulfillment_row(order: Order, parcel: Fulfillment) -> dict[str, Any]:
                 "sku": items[item_id].sku,
                 "barcode": "",
                 "line_item_id": item_id,
-                "inventory_item_id": None,
+                "inventory_item_id": inventory_item_id(items[item_id]),
                 "fulfillment_id": parcel.id,
                 **dates(parcel.created_at),
                 **with_raw({"quantity": Decimal(quantity)}),
@@ -212,6 +213,11 @@ def fulfillment_row(order: Order, parcel: Fulfillment) -> dict[str, Any]:
     }
 
 
+def inventory_item_id(item: Item) -> str | None:
+    """Only goods of the catalogue are on stock."""
+    return f"iitem_01SANDBOX{item.sku.replace('-', '')}000000000000" if item.variant_id else None
+
+
 def change_document(order: Order, change: Change) -> dict[str, Any]:
     """A row of `/admin/orders/{id}/changes`."""
     confirmed = when(change.at) if change.status == "confirmed" else None
@@ -222,7 +228,6 @@ def change_document(order: Order, change: Change) -> dict[str, Any]:
         "internal_note",
         "requested_by",
         "requested_at",
-        "confirmed_by",
         "declined_by",
         "declined_reason",
         "metadata",
@@ -241,25 +246,37 @@ def change_document(order: Order, change: Change) -> dict[str, Any]:
         "change_type": change.change_type,
         "status": change.status,
         "created_by": change.by,
+        "confirmed_by": change.confirmed_by,
         "confirmed_at": confirmed,
         "created_at": when(change.at),
         "updated_at": when(change.at),
-        "actions": [
-            {
-                "id": f"ordchact_{change.id.removeprefix('ordch_')[:22]}{number:04d}",
-                "order_id": order.id,
-                "order_change_id": change.id,
-                "ordering": number + 1,
-                "version": change.version,
-                "action": row["action"],
-                "reference": "fulfillment",
-                "reference_id": row["reference_id"],
-                "details": {"quantity": row["quantity"], "reference_id": row["item_id"]},
-                "internal_note": None,
-                "applied": True,
-                "amount": None,
-                "raw_amount": None,
-            }
-            for number, row in enumerate(change.actions)
-        ],
+        "actions": [_action_row(order, change, number) for number in range(len(change.actions))],
+    }
+
+
+def _action_row(order: Order, change: Change, number: int) -> dict[str, Any]:
+    """Goods are moved by `details`, money by `amount`."""
+    row = change.actions[number]
+    money = row.get("amount")
+    details = row.get("details")
+    if details is None:
+        # A parcel's own record keeps the quantity as text; only packing takes it from the call [measured].
+        quantity = row.get("quantity")
+        count = quantity if row["action"] == "FULFILL_ITEM" else str(quantity)
+        details = {} if money is not None else {"quantity": count, "reference_id": row["item_id"]}
+    return {
+        **dict.fromkeys(("return_id", "claim_id", "exchange_id", "internal_note", "deleted_at")),
+        "id": f"ordchact_{change.id.removeprefix('ordch_')[:22]}{number:04d}",
+        "order_id": order.id,
+        "order_change_id": change.id,
+        "ordering": number + 1,
+        "version": change.version,
+        "action": row["action"],
+        "reference": row.get("reference"),
+        "reference_id": row.get("reference_id"),
+        "details": details,
+        "applied": True,
+        "created_at": when(change.at),
+        "updated_at": when(change.at),
+        **({"amount": None, "raw_amount": None} if money is None else with_raw({"amount": money})),
     }

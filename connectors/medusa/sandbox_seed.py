@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -131,36 +132,60 @@ def add_mixed(state: MedusaState, dice: random.Random, number: int, placed_at: d
     state.at = placed_at
     try:
         off = ("TENOFF", Decimal(10)) if number % 5 == 2 and life != "mirrored" else None
-        items = [
-            _catalogue_item(state, dice, region, index, off)
-            for index in sorted(dice.sample(range(len(_GOODS)), dice.choice((1, 1, 2, 3))))
-        ]
-        order = _order(
+        drawn = sorted(dice.sample(range(len(_GOODS)), dice.choice((1, 1, 2, 3))))
+        order = _place(
             state,
-            region.currency,
-            region.digits,
-            region.id,
-            items,
-            _shipping(state, region.shipping, region.rate_percent, inclusive=region.tax_inclusive),
-            person={
-                "first_name": "Ada",
-                "last_name": "Example",
-                "email": f"buyer{number}@example.com",
-                "phone": "+10000000",
-            },
-            place={
-                "address_1": f"{number} Sample Street",
-                "city": region.city,
-                "province": region.province,
-                "postal_code": region.postal_code,
-                "country_code": region.country,
-            },
+            region,
+            [(_GOODS[index][0], dice.choice((1, 1, 2, 3))) for index in drawn],
+            off,
+            email=f"buyer{number}@example.com",
+            street=f"{number} Sample Street",
             metadata={"source": "shopline", "external_id": f"SL-{number}"} if life == "mirrored" else None,
         )
         _live(state, order, life)
     finally:
         state.at = None
     return order
+
+
+def place(state: MedusaState, currency: str, goods: Mapping[str, int], *, promotion: bool = False) -> Order:
+    """A buyer's order of these SKUs through the storefront, with an authorised payment."""
+    region = next(one for one in REGIONS if one.currency == currency)
+    off = ("TENOFF", Decimal(10)) if promotion else None
+    order = _place(
+        state, region, list(goods.items()), off, email="buyer@example.com", street="1 Sample Street", metadata={}
+    )
+    state.authorise(order, SYSTEM_PROVIDER)
+    return order
+
+
+def _place(
+    state: MedusaState,
+    region: Region,
+    goods: Sequence[tuple[str, int]],
+    promotion: tuple[str, Decimal] | None,
+    *,
+    email: str,
+    street: str,
+    metadata: dict[str, str] | None,
+) -> Order:
+    return _order(
+        state,
+        region.currency,
+        region.digits,
+        region.id,
+        [_catalogue_item(state, region, sku, count, promotion) for sku, count in goods],
+        _shipping(state, region.shipping, region.rate_percent, inclusive=region.tax_inclusive),
+        person={"first_name": "Ada", "last_name": "Example", "email": email, "phone": "+10000000"},
+        place={
+            "address_1": street,
+            "city": region.city,
+            "province": region.province,
+            "postal_code": region.postal_code,
+            "country_code": region.country,
+        },
+        metadata=metadata,
+    )
 
 
 def _live(state: MedusaState, order: Order, life: str) -> None:
@@ -207,7 +232,7 @@ def _send(state: MedusaState, order: Order, life: str) -> None:
     if life == "shipped":
         return
     _later(state)
-    state.deliver(order.id, parcel.id, OTHER_KEY)
+    state.deliver(order.id, parcel.id)
     _later(state)
     if life == "completed":
         state.complete(order.id)
@@ -221,15 +246,15 @@ def _later(state: MedusaState) -> None:
 
 
 def _catalogue_item(
-    state: MedusaState, dice: random.Random, region: Region, index: int, promotion: tuple[str, Decimal] | None
+    state: MedusaState, region: Region, sku: str, quantity: int, promotion: tuple[str, Decimal] | None
 ) -> Item:
-    sku, title, variant, prices = _GOODS[index]
+    _, title, variant, prices = next(row for row in _GOODS if row[0] == sku)
     return Item(
         id=state.new_id("ordli"),
         title=title,
         sku=sku,
         unit_price=Decimal(prices[region.currency]),
-        quantity=dice.choice((1, 1, 2, 3)),
+        quantity=quantity,
         rate_percent=region.rate_percent,
         tax_inclusive=region.tax_inclusive,
         variant_id=f"variant_01SANDBOX{sku.replace('-', '')}000000000000",
@@ -292,7 +317,7 @@ def _order(
         address_ids=(state.new_id("ordaddr"), state.new_id("ordaddr")),
         items=items,
         shipping=[shipping],
-        metadata=dict(metadata) if metadata else None,
+        metadata=None if metadata is None else dict(metadata),
     )
     order.first_total = order_total(order)
     state.orders[order.id] = order

@@ -22,6 +22,8 @@ PUBLISHABLE_KEY = "pk_" + "3c" * 32
 JWT = "eyJhbGciOiJub25lIn0.c2FuZGJveA.none"
 OWN_KEY_ID = "apk_01SANDBOXORDERSYNC00000000"
 """`created_by` of what the secret key did."""
+PERSON = "user_01SANDBOXSESSION0000000000"
+"""Who made the key: parcels made with a key say that person [measured]."""
 _KEY_AS_BEARER = (
     "A secret API key was passed as a Bearer token. Secret API keys must be sent using HTTP Basic authentication "
     "instead (Authorization: Basic <secret-api-key>)."
@@ -120,7 +122,7 @@ class MedusaShop(Sandbox):
 
     def deliver(self, order_id: str, fulfillment_id: str) -> None:
         with self.lock:
-            self.state.deliver(order_id, fulfillment_id, OTHER_KEY)
+            self.state.deliver(order_id, fulfillment_id)
 
     def begin_order_edit(self, order_id: str) -> None:
         """Opens an order change: refunds and cancels now act and answer 400."""
@@ -211,4 +213,4 @@ class MedusaShop(Sandbox):
     def _caller(self, request: Request) -> str:
         """Who a record says made it: the key's own id, or a user's with a JWT."""
         is_key = request.headers.get("authorization", "").lower().startswith("basic")
-        return OWN_KEY_ID if is_key else "user_01SANDBOXSESSION0000000000"
+        return OWN_KEY_ID if is_key else PERSON

@@ -134,13 +134,20 @@ class MedusaState:
         wanted = payment.amount if amount is None else amount
         slack = Decimal(1).scaleb(-order.digits)
         if not payment.captures or wanted > payment.captured - payment.refunded + slack:
-            raise Rule(400, "invalid_data", "You are not allowed to refund more than the captured amount")
+            # Two checks, and only the second one looks at a call that names no amount [measured].
+            first = "You are not allowed to refund more than the captured amount"
+            second = "You cannot refund more than what is captured on the payment."
+            raise Rule(400, "invalid_data", second if amount is None and payment.captures else first)
         now = self.now()
         refund = Refund(self.new_id("ref"), wanted, now, by, note, reason_id)
         payment.refunds.append(refund)
         self._refuse_open_change(order)
         owed = max(ZERO, -pending_difference(order))
-        self._enter(order, "refund", refund.id, -wanted)
+        # A refund that was refused for an open change enters the ledger with the next one [measured].
+        entered = {row.reference_id for row in order.transactions}
+        for record in payment.refunds:
+            if record.id not in entered:
+                self._enter(order, "refund", record.id, -record.amount)
         collection.updated_at = now
         if wanted > owed:
             label, code = REASONS.get(reason_id or "", ("payment_collection", collection.id))
@@ -224,9 +231,20 @@ class MedusaState:
         billing = {**order.billing, **(fields.get("billing_address") or {})}
         if (metadata, email, shipping, billing) == (order.metadata, order.email, order.address, order.billing):
             return
+        moved = (
+            ("metadata", order.metadata or {}, fields.get("metadata", order.metadata) or {}),
+            ("email", order.email, email),
+            ("shipping_address", order.address, shipping),
+            ("billing_address", order.billing, billing),
+        )
         order.metadata, order.email, order.address, order.billing_address = metadata, email, shipping, billing
         order.updated_at = self.now()
-        change = Change(self.new_id("ordch"), order.version, "update_order", "confirmed", order.updated_at, by)
+        change = Change(self.new_id("ordch"), order.version, "update_order", "confirmed", order.updated_at, by, by)
+        change.actions = [
+            {"action": "UPDATE_ORDER_PROPERTIES", "details": {"new": new, "old": old, "type": kind}}
+            for kind, old, new in moved
+            if old != new
+        ]
         order.changes.append(change)
 
     # Fulfillments.
@@ -246,10 +264,11 @@ class MedusaState:
             item = order.item(item_id)
             wanted[item_id] = wanted.get(item_id, 0) + quantity
             if wanted[item_id] > item.quantity - item.fulfilled:
-                raise Rule(400, "invalid_data", f"Cannot fulfill more items than ordered for item {item_id}")
+                raise Rule(400, "invalid_data", _too_many(item))
         now = self.now()
         rows = [(self.new_id("fulit"), item_id, quantity) for item_id, quantity in lines]
         parcel = Fulfillment(self.new_id("ful"), rows, now, now, self.new_id("fuladdr"), metadata=metadata)
+        parcel.by = by
         order.fulfillments.append(parcel)
         self._move_items(order, parcel, "fulfilled", "FULFILL_ITEM", by)
         return parcel
@@ -276,20 +295,21 @@ class MedusaState:
         for label in labels:
             words = (label["tracking_number"], label["tracking_url"], label["label_url"])
             parcel.labels.append(Label(self.new_id("fulla"), *words, now))
-        parcel.shipped_at = now
+        parcel.shipped_at, parcel.shipped_by = now, by
         self._move_items(order, parcel, "shipped", "SHIP_ITEM", by)
 
-    def deliver(self, order_id: str, fulfillment_id: str, by: str) -> None:
+    def deliver(self, order_id: str, fulfillment_id: str) -> None:
         order, parcel = self._parcel(order_id, fulfillment_id)
         self._refuse_cancelled(order)
         self._refuse_open_change(order)
-        if parcel.canceled_at or parcel.delivered_at:
-            word = "canceled" if parcel.canceled_at else "delivered"
-            raise Rule(400, "not_allowed", f"The fulfillment has already been {word}")
+        if parcel.canceled_at:
+            raise Rule(400, "not_allowed", "Cannot deliver an already canceled fulfillment")
+        if parcel.delivered_at:
+            raise Rule(400, "not_allowed", "Fulfillment has already been marked delivered")
         parcel.delivered_at = self.now()
-        self._move_items(order, parcel, "delivered", "DELIVER_ITEM", by)
+        self._move_items(order, parcel, "delivered", "DELIVER_ITEM", None)
 
-    def cancel_fulfillment(self, order_id: str, fulfillment_id: str, by: str) -> None:
+    def cancel_fulfillment(self, order_id: str, fulfillment_id: str) -> None:
         order, parcel = self._parcel(order_id, fulfillment_id)
         if parcel.shipped_at:
             raise Rule(
@@ -297,13 +317,15 @@ class MedusaState:
                 "not_allowed",
                 "The fulfillment has already been shipped. Shipped fulfillments cannot be canceled",
             )
-        if parcel.canceled_at is None:
-            parcel.canceled_at = self.now()
-            self._move_items(order, parcel, "fulfilled", "CANCEL_ITEM_FULFILLMENT", by, sign=-1)
+        if parcel.canceled_at:
+            raise Rule(400, "not_allowed", "The fulfillment is already canceled")
+        self._refuse_open_change(order)
+        parcel.canceled_at = self.now()
+        self._move_items(order, parcel, "fulfilled", "CANCEL_ITEM_FULFILLMENT", None, sign=-1)
 
     # Returns, order edits: what opens an order change.
 
-    def open_change(self, order_id: str, change_type: str, by: str, return_id: str | None = None) -> Change:
+    def open_change(self, order_id: str, change_type: str, by: str | None, return_id: str | None = None) -> Change:
         order = self.order(order_id)
         self._refuse_open_change(order)
         change = Change(
@@ -352,7 +374,7 @@ class MedusaState:
         raise Rule(404, "not_found", f"Fulfillment with id: {fulfillment_id} was not found")
 
     def _move_items(
-        self, order: Order, parcel: Fulfillment, word: str, action: str, by: str, *, sign: int = 1
+        self, order: Order, parcel: Fulfillment, word: str, action: str, by: str | None, *, sign: int = 1
     ) -> None:
         self._touch(order)
         parcel.updated_at = order.updated_at
@@ -360,7 +382,8 @@ class MedusaState:
         for _, item_id, quantity in parcel.lines:
             item: Item = order.item(item_id)
             setattr(item, word, getattr(item, word) + sign * quantity)
-            rows.append({"action": action, "item_id": item_id, "quantity": quantity, "reference_id": parcel.id})
+            row = {"action": action, "item_id": item_id, "quantity": quantity}
+            rows.append({**row, "reference": "fulfillment", "reference_id": parcel.id})
         change = Change(self.new_id("ordch"), order.version, None, "confirmed", order.updated_at, by, actions=rows)
         order.changes.append(change)
 
@@ -379,13 +402,39 @@ class MedusaState:
         order.last_credit = sum((amount for amount, _, _ in new_lines), ZERO)
         for amount, reference, reference_id in new_lines:
             line = CreditLine(
-                self.new_id("ordcl"), amount, reference, reference_id, order.version, order.updated_at
+                self.new_id("ordcl"),
+                amount,
+                reference,
+                reference_id,
+                order.version,
+                order.updated_at,
+                order.version,
             )
             order.credit_lines.append(line)
         if new_lines:
-            change = Change(self.new_id("ordch"), order.version, "credit_line", "confirmed", order.updated_at, by)
+            rows = [
+                {
+                    "action": "CREDIT_LINE_ADD",
+                    "amount": amount,
+                    "reference": reference,
+                    "reference_id": reference_id,
+                }
+                for amount, reference, reference_id in new_lines
+            ]
+            # Nobody's: not even the key's whose refund it is [measured].
+            change = Change(
+                self.new_id("ordch"), order.version, "credit_line", "confirmed", order.updated_at, None
+            )
+            change.actions = rows
             order.changes.append(change)
 
     def _enter(self, order: Order, reference: str, reference_id: str, amount: Decimal) -> None:
         row = Transaction(self.new_id("ordtrx"), amount, reference, reference_id, order.version, self.now())
         order.transactions.append(row)
+
+
+def _too_many(item: Item) -> str:
+    """Goods of the catalogue are reserved on stock, and that is looked at first [measured]."""
+    if item.variant_id is None:
+        return f"Cannot fulfill more items than ordered for item {item.id}"
+    return f"No stock reservation found for item {item.id} - {item.title} ({item.variant_title})"

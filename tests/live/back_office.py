@@ -45,9 +45,9 @@ class Opened:
 class Admin:
     """The staff's requests."""
 
-    def __init__(self, server: MedusaServer) -> None:
-        headers = {"Authorization": f"Bearer {server.login()}"}
-        self._admin = httpx.Client(base_url=server.origin, headers=headers, trust_env=False, timeout=60)
+    def __init__(self, origin: str, authorization: str) -> None:
+        headers = {"Authorization": authorization}
+        self._admin = httpx.Client(base_url=origin, headers=headers, trust_env=False, timeout=60)
 
     def close(self) -> None:
         self._admin.close()
@@ -63,13 +63,78 @@ class Admin:
         return good(self.ask("POST", path, {} if body is None else body), path)
 
 
-class BackOffice(Admin):
+class Staff(Admin):
+    """What staff does to orders, over calls that the sandbox answers too."""
+
+    location = ""
+
+    def order(self, order_id: str, fields: str = "*payment_collections.payments") -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"/admin/orders/{order_id}", fields=fields)["order"]
+        return found
+
+    def payment(self, order_id: str) -> str:
+        """The order's first payment."""
+        found: str = self.order(order_id)["payment_collections"][0]["payments"][0]["id"]
+        return found
+
+    def refunds(self, order_id: str) -> list[dict[str, Any]]:
+        """Every refund record of the order, as the server tells them."""
+        fields = "*payment_collections.payments.refunds"
+        collections = self.order(order_id, fields)["payment_collections"]
+        return [row for one in collections for payment in one["payments"] for row in payment["refunds"]]
+
+    def capture(self, order_id: str, amount: float | None = None) -> None:
+        body = {} if amount is None else {"amount": amount}
+        self.post(f"/admin/payments/{self.payment(order_id)}/capture", body)
+
+    def refund(self, order_id: str, amount: float, note: str | None = None) -> Said:
+        body = {"amount": amount, **({"note": note} if note else {})}
+        return self.ask("POST", f"/admin/payments/{self.payment(order_id)}/refund", body)
+
+    def cancel(self, order_id: str) -> Said:
+        return self.ask("POST", f"/admin/orders/{order_id}/cancel", {})
+
+    def step(self, order_id: str, verb: str) -> None:
+        """complete or archive."""
+        self.post(f"/admin/orders/{order_id}/{verb}")
+
+    def lines(self, order_id: str) -> list[dict[str, Any]]:
+        """All items of the order, as a parcel's calls take them."""
+        items = self.order(order_id, "*items")["items"]
+        return [{"id": item["id"], "quantity": item["quantity"]} for item in items]
+
+    def pack(self, order_id: str, lines: Sequence[Mapping[str, Any]] | None = None) -> str:
+        before = {row["id"] for row in self.order(order_id, "*fulfillments")["fulfillments"]}
+        body = {"items": lines or self.lines(order_id), "location_id": self.location}
+        self.post(f"/admin/orders/{order_id}/fulfillments", body)
+        after = self.order(order_id, "*fulfillments")["fulfillments"]
+        [made] = {row["id"] for row in after} - before
+        parcel: str = made
+        return parcel
+
+    def ship(self, order_id: str, parcel: str, number: str) -> None:
+        label = {"tracking_number": number, "tracking_url": "#", "label_url": "#"}
+        body = {"items": self.lines(order_id), "labels": [label]}
+        self.post(f"/admin/orders/{order_id}/fulfillments/{parcel}/shipments", body)
+
+    def deliver(self, order_id: str, parcel: str) -> None:
+        self.post(f"/admin/orders/{order_id}/fulfillments/{parcel}/mark-as-delivered")
+
+    def begin_edit(self, order_id: str) -> None:
+        self.post("/admin/order-edits", {"order_id": order_id})
+
+    def drop_edit(self, order_id: str) -> None:
+        good(self.ask("DELETE", f"/admin/order-edits/{order_id}"), "order edit")
+
+
+class BackOffice(Staff):
     """An opened shop, its buyers and its staff."""
 
     def __init__(self, server: MedusaServer, opened: Opened) -> None:
-        super().__init__(server)
+        super().__init__(server.origin, f"Bearer {server.login()}")
         self.server = server
         self.opened = opened
+        self.location = opened.location
         headers = {"x-publishable-api-key": opened.publishable}
         self._store = httpx.Client(base_url=server.origin, headers=headers, trust_env=False, timeout=60)
 
@@ -123,65 +188,7 @@ class BackOffice(Admin):
         answer = self._store.post(path, json=body)
         return good(Said(answer.status_code, answer.json()), path)
 
-    # The staff: orders.
-
-    def order(self, order_id: str, fields: str = "*payment_collections.payments") -> dict[str, Any]:
-        found: dict[str, Any] = self.get(f"/admin/orders/{order_id}", fields=fields)["order"]
-        return found
-
-    def payment(self, order_id: str) -> str:
-        """The order's first payment."""
-        found: str = self.order(order_id)["payment_collections"][0]["payments"][0]["id"]
-        return found
-
-    def refunds(self, order_id: str) -> list[dict[str, Any]]:
-        """Every refund record of the order, as the server tells them."""
-        fields = "*payment_collections.payments.refunds"
-        collections = self.order(order_id, fields)["payment_collections"]
-        return [row for one in collections for payment in one["payments"] for row in payment["refunds"]]
-
-    def capture(self, order_id: str, amount: float | None = None) -> None:
-        body = {} if amount is None else {"amount": amount}
-        self.post(f"/admin/payments/{self.payment(order_id)}/capture", body)
-
-    def refund(self, order_id: str, amount: float, note: str | None = None) -> Said:
-        body = {"amount": amount, **({"note": note} if note else {})}
-        return self.ask("POST", f"/admin/payments/{self.payment(order_id)}/refund", body)
-
-    def cancel(self, order_id: str) -> Said:
-        return self.ask("POST", f"/admin/orders/{order_id}/cancel", {})
-
-    def step(self, order_id: str, verb: str) -> None:
-        """complete or archive."""
-        self.post(f"/admin/orders/{order_id}/{verb}")
-
-    def lines(self, order_id: str) -> list[dict[str, Any]]:
-        """All items of the order, as a parcel's calls take them."""
-        items = self.order(order_id, "*items")["items"]
-        return [{"id": item["id"], "quantity": item["quantity"]} for item in items]
-
-    def pack(self, order_id: str, lines: Sequence[Mapping[str, Any]] | None = None) -> str:
-        before = {row["id"] for row in self.order(order_id, "*fulfillments")["fulfillments"]}
-        body = {"items": lines or self.lines(order_id), "location_id": self.opened.location}
-        self.post(f"/admin/orders/{order_id}/fulfillments", body)
-        after = self.order(order_id, "*fulfillments")["fulfillments"]
-        [made] = {row["id"] for row in after} - before
-        parcel: str = made
-        return parcel
-
-    def ship(self, order_id: str, parcel: str, number: str) -> None:
-        label = {"tracking_number": number, "tracking_url": "#", "label_url": "#"}
-        body = {"items": self.lines(order_id), "labels": [label]}
-        self.post(f"/admin/orders/{order_id}/fulfillments/{parcel}/shipments", body)
-
-    def deliver(self, order_id: str, parcel: str) -> None:
-        self.post(f"/admin/orders/{order_id}/fulfillments/{parcel}/mark-as-delivered")
-
-    def begin_edit(self, order_id: str) -> None:
-        self.post("/admin/order-edits", {"order_id": order_id})
-
-    def drop_edit(self, order_id: str) -> None:
-        good(self.ask("DELETE", f"/admin/order-edits/{order_id}"), "order edit")
+    # The staff: returns, drafts and copies.
 
     def begin_return(self, order_id: str, item_id: str, quantity: int = 1) -> str:
         """Left open: items are chosen, nothing is requested yet."""

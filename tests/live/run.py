@@ -65,7 +65,7 @@ def _run(asked: argparse.Namespace, folder: Path) -> int:
         tell(f"PostgreSQL on port {database.port}; making Medusa's tables")
         with medusa(installed, database, folder) as server:
             tell(f"Medusa at {server.origin}; opening the shop, placing orders")
-            staff = Admin(server)
+            staff = Admin(server.origin, f"Bearer {server.login()}")
             opened = open_shop(staff)
             staff.close()
             office = BackOffice(server, opened)

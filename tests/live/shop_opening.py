@@ -11,6 +11,7 @@ _GOODS = {
     "HOOD-L": ("Hoodie", {"usd": 54.5, "eur": 49.99, "krw": 69000, "jpy": 7473}),
     "STK-1": ("Sticker", {"usd": 0.333, "eur": 0.3, "krw": 450, "jpy": 51}),
 }
+_TAX_INSIDE = ("eur", "krw")
 _STOCK = 100_000
 
 
@@ -50,7 +51,10 @@ def open_shop(staff: Admin) -> Opened:
 def _regions(staff: Admin) -> tuple[dict[str, str], dict[str, str]]:
     """Region ids by currency: with automatic taxes, and without, where a copied sale keeps its own total."""
     store = staff.get("/admin/stores")["stores"][0]["id"]
-    currencies = [{"currency_code": code, "is_default": code == "usd"} for code in COUNTRIES]
+    currencies = [
+        {"currency_code": code, "is_default": code == "usd", "is_tax_inclusive": code in _TAX_INSIDE}
+        for code in COUNTRIES
+    ]
     staff.post(f"/admin/stores/{store}", {"supported_currencies": currencies})
     taxed, untaxed = {}, {}
     for code, country in COUNTRIES.items():
@@ -96,10 +100,11 @@ def _shipping(staff: Admin, zone: str, profile: str) -> str:
 
 def _product(staff: Admin, sku: str, profile: str, channel: str) -> str:
     title, prices = _GOODS[sku]
+    size = sku.rpartition("-")[2]
     variant = {
-        "title": "One",
+        "title": size,
         "sku": sku,
-        "options": {"Size": "One"},
+        "options": {"Size": size},
         "manage_inventory": sku != "STK-1",
         "prices": [{"currency_code": code, "amount": price} for code, price in prices.items()],
     }
@@ -107,7 +112,7 @@ def _product(staff: Admin, sku: str, profile: str, channel: str) -> str:
         "title": title,
         "status": "published",
         "shipping_profile_id": profile,
-        "options": [{"title": "Size", "values": ["One"]}],
+        "options": [{"title": "Size", "values": [size]}],
         "sales_channels": [{"id": channel}],
         "variants": [variant],
     }

@@ -172,7 +172,7 @@ class MedusaAdmin:
 
     def cancel_parcel(self, order_id: str, parcel_id: str) -> None:
         with self.box.lock:
-            self.box.state.cancel_fulfillment(order_id, parcel_id, OTHER_KEY)
+            self.box.state.cancel_fulfillment(order_id, parcel_id)
 
     def mark_paid(self, order_id: str) -> None:
         with self.box.lock:
