@@ -80,6 +80,8 @@ def plan(
         say(f"Nothing was written. Apply exactly this: ordersync apply {out}")
     elif actions:
         say("Nothing was written. Apply exactly this: ordersync plan --out F, then apply F")
+    elif waiting or stopped:
+        say("Nothing was written: what is due waits for you.")
     else:
         say("Nothing was written: there is nothing to write.")
     return 3 if made.new_holds else 0
@@ -231,7 +233,7 @@ def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
     numbers = run.store.hold_numbers([hold.key for hold in listed])
     run.names.learn_from(hold.message for hold in listed)
     for hold in listed:
-        label = f"held {numbers.get(hold.key, '')} {hold.link_id or ''}: "
+        label = " ".join(filter(None, ("held", numbers.get(hold.key), hold.link_id))) + ": "
         for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
             say(line)
         lines = batch_lines(run, hold)
