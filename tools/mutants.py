@@ -100,7 +100,9 @@ MUTANTS = (
         "if member.has_parcel(FulfillmentState.SHIPPED, FulfillmentState.DELIVERED):",
         "if False:",
     ),
-    _one("a step backwards", "progress.py", "if step.rank < p.rank <= wanted.rank]", "if 0 < p.rank <= wanted.rank]"),
+    _one(
+        "a step backwards", "progress.py", "if step.rank < p.rank <= wanted.rank]", "if 0 < p.rank <= wanted.rank]"
+    ),
 )
 
 

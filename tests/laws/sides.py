@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import NamedTuple
@@ -162,13 +162,16 @@ class World:
     platform: str = "all"
     matched: bool = True
     """Line items match across members."""
+    moved: bool = False
+    """An earlier look saw every order at its first step: a step counts from the look that first shows it."""
 
     def __str__(self) -> str:
         sides = " | ".join(
             f"{s.records}, {s.purse}{', cancelled' if s.cancelled else ''}, parcels {s.parcels}, {s.step}"
             for s in self.sides
         )
-        return f"{sides} | {self.rules} | cancel refunds {self.platform}, lines match {self.matched}"
+        told = f"cancel refunds {self.platform}, lines match {self.matched}, moved {self.moved}"
+        return f"{sides} | {self.rules} | {told}"
 
     @property
     def has_past(self) -> bool:
@@ -177,7 +180,9 @@ class World:
     def orders(self, *, earlier: bool = False) -> dict[str, Order]:
         """The members' orders by shop, as they are now or as an earlier look saw them."""
         seen = [
-            s._replace(records=BEFORE.get(s.records, s.records), cancelled=False) if earlier else s
+            s._replace(records=BEFORE.get(s.records, s.records), cancelled=False, step=Progress.PENDING)
+            if earlier
+            else s
             for s in self.sides
         ]
         shops = "abc"[: len(seen)]
@@ -195,7 +200,7 @@ class World:
     def mirrored(self) -> World:
         """The same members under each other's names."""
         rules = self.rules._replace(sources=self.mirror.get(self.rules.sources, self.rules.sources))
-        return World(tuple(reversed(self.sides)), rules, self.platform, self.matched)
+        return World(tuple(reversed(self.sides)), rules, self.platform, self.matched, self.moved)
 
 
 def _sku(index: int, *, matched: bool) -> str:
@@ -327,7 +332,8 @@ def whole() -> Iterator[World]:
     ]
     for pair in _pairs(sides):
         for platform in _platforms(pair)[:2]:
-            yield World(pair, Rules("any"), platform)
+            steps = {s.step for s in pair} != {Progress.PENDING}
+            yield World(pair, Rules("any"), platform, moved=steps)
 
 
 def goods() -> Iterator[World]:
@@ -344,7 +350,11 @@ def goods() -> Iterator[World]:
         for world in _worlds(pair, WORD[:2]):
             plain = world.matched or (world.rules.sources, world.platform) == ("any", "all")
             if plain and world.platform != "unknown":  # a cancel or a parcel there goes as on "all"
-                yield world
+                moved = {s.step for s in world.sides} != {Progress.PENDING}
+                if moved and world.matched:
+                    yield replace(world, moved=True)
+                if not moved or (world.rules.sources, world.platform) == ("any", "all"):
+                    yield world  # what differs at the first look is held, whatever it is
 
 
 def three() -> Iterator[World]:

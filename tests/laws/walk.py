@@ -87,7 +87,7 @@ def walk(world: World, tally: Tally, *, moments: bool = True) -> Trace:
     `moments=False` leaves out what is looked at beside the straight way.
     """
     way = Walk(world, tally, world.orders())
-    if world.has_past:
+    if world.has_past or world.moved:
         way.ledger = way.look(world.orders(earlier=True)).ledger
     done: list[tuple[str, ...]] = []
     waited = False
