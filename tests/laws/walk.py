@@ -213,7 +213,7 @@ def _check_restored(way: Walk, action: Action, before: Mapping[str, Order]) -> N
     for seen in (way.orders, before):
         lost = way.look(seen, journal=[], ledger=Ledger(), live_from=way.now)
         way.tally.check(8, not lost.actions, "a new database writes what is older than itself")
-        for journal, ledger in way.backups[-3:]:
+        for journal, ledger in (way.backups[0], *way.backups[1:][-1:]):  # the oldest and the newest
             decision = way.look(seen, journal=journal, ledger=ledger)
             repeated = [a for a in decision.actions if _what(a) == _what(action)]
             known = all((a.target, a.token) in sent for a in repeated) if seen is before else not repeated
