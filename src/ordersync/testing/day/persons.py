@@ -198,7 +198,7 @@ class MedusaPerson(_Nothing):
 
     def cancel_parcel(self, order_id: str, parcel_id: str) -> None:
         with self._box.lock:
-            self._box.state.cancel_fulfillment(order_id, parcel_id, PERSON)
+            self._box.state.cancel_fulfillment(order_id, parcel_id)
 
     def complete(self, order_id: str) -> None:
         with self._box.lock:
