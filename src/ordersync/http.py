@@ -12,9 +12,11 @@ import email.utils
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -48,9 +50,23 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_WAIT_S = 60.0
 WRITE_WAITS_AT_MOST_S = 10.0
 """A write is announced before it is sent; waiting longer for the quota would let others take it for lost."""
+_SEND_BY: ContextVar[datetime | None] = ContextVar("ordersync_send_by", default=None)
 Params = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
 ErrorText = Callable[[int, bytes], tuple[str | None, str | None]]
 """(status, body) -> (the platform's code, its message), either None when the body does not say."""
+
+
+@contextmanager
+def send_within(seconds: float) -> Iterator[None]:
+    """Writes made inside that are not on their way by then fail with Transient `too_late`, and were not sent.
+
+    A process may be stopped and wake up long after others took its write for lost.
+    """
+    token = _SEND_BY.set(datetime.now(UTC) + timedelta(seconds=seconds))
+    try:
+        yield
+    finally:
+        _SEND_BY.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +238,14 @@ class ShopClient:
                 **about,
             )
         sent_at = datetime.now(UTC)
+        send_by = _SEND_BY.get()
+        if writing and send_by is not None and sent_at >= send_by:
+            raise Transient(
+                f"{operation}: it took too long to begin; nothing was sent",
+                code="too_late",
+                next_step="run the same command again",
+                **about,
+            )
         try:
             response = client.send(request, stream=True)
             try:

@@ -28,6 +28,7 @@ from ordersync.http import (
     MAX_WAIT_S,
     RateLimit,
     ShopClient,
+    send_within,
 )
 
 
@@ -438,3 +439,18 @@ def test_clock_skew_is_read_from_the_date_header(serve: Serve, client_of: Client
     assert answer.clock_skew_s == pytest.approx(90, abs=3)
     silent = client_of(serve(reply(200))).read("/o", operation="check")
     assert silent.clock_skew_s is None
+
+
+def test_a_write_that_did_not_begin_in_time_is_not_sent_and_a_read_still_is(
+    serve: Serve, client_of: ClientOf
+) -> None:
+    server = serve(reply(200, b"{}"), reply(200, b"{}"))
+    client = client_of(server)
+    with send_within(0):
+        late = error_of(lambda: client.write("POST", "/refunds", {}, operation="refund"))
+        assert (type(late), late.code) == (Transient, "too_late")
+        assert server.heads == []
+        client.read("/orders", operation="list")
+    with send_within(30):
+        client.write("POST", "/refunds", {}, operation="refund")
+    assert [head.split()[0] for head in server.heads] == ["GET", "POST"]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -48,6 +50,8 @@ class Job:
     strike: signal.Signals = signal.SIGKILL
     reads: bool = False
     """Whether requests that only read are points too."""
+    largest_file: int | None = None
+    """No file may grow beyond so many bytes, as on a full disk."""
     name: str = "run"
 
 
@@ -69,6 +73,25 @@ class Worker:
             file.unlink(missing_ok=True)
         self.process = _FORKS.Process(target=_work, args=(job,))
         self.process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def stopped(self, within_s: float = LIMIT_S) -> None:
+        """Wait until it stands still. TimeoutError when it does not."""
+        deadline = time.monotonic() + within_s
+        while (state := Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][0]) != "T":
+            if state == "Z" or time.monotonic() > deadline:
+                raise TimeoutError(f"it did not reach the point: {_text(_err(self._job))}")
+            time.sleep(0.01)
+
+    def wake(self, at: datetime) -> Ended:
+        """Let it go on, at this time of the clock."""
+        _waking(self._job).write_text(at.isoformat())
+        os.kill(self.pid, signal.SIGCONT)
+        return self.wait()
 
     def wait(self, within_s: float = LIMIT_S) -> Ended:
         self.process.join(within_s)
@@ -92,14 +115,22 @@ def _work(job: Job) -> None:
     for stream, file in ((1, _out(job)), (2, _err(job))):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), stream)
     os.chdir(job.folder)
+    if job.largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest_file, job.largest_file))
     install(Points(_points(job), job.strike_at, job.strike, reads=job.reads))
-    with time_machine.travel(job.at, tick=True):
+    with time_machine.travel(job.at, tick=True) as clock:
+        # A process that was stopped wakes up to the time it is then, not to the one it fell asleep at.
+        signal.signal(signal.SIGCONT, lambda *_: clock.move_to(datetime.fromisoformat(_text(_waking(job)))))
         try:
             app(list(job.arguments), prog_name="ordersync")
         except SystemExit as ended:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else 1)
+
+
+def _waking(job: Job) -> Path:
+    return job.folder / f"{job.name}.waking"
 
 
 def _out(job: Job) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from ordersync.errors import (
 from ordersync.model import Action, ActionState, Decision, Hold, Link, hold_key
 from ordersync.reconcile import Limits, Policy
 from ordersync.reconcile.limits import LIMIT_REACHED
-from ordersync.store import Store
+from ordersync.store import Store, new_owner
 
 CLAIM_FOR = timedelta(minutes=5)
 ROUNDS = 8
@@ -80,7 +79,7 @@ class Applier:
     sent_log: SentLog
     clock: Clock = utc_now
     on_result: Callable[[WriteResult], None] | None = None
-    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    owner: str = field(default_factory=new_owner)
 
     def run(self, saved: Collection[Action] | None = None) -> ApplyReport:
         """Apply what is due now, or only the still valid part of a saved plan.

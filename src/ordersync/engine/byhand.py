@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +26,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile import Limits, Member
 from ordersync.reconcile.members import in_flight_minor, money_digest
-from ordersync.store import Store
+from ordersync.store import Store, new_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def perform(
     """
     ref = prepared.action.target
     link = store.link_of(ref)
-    owner = secrets.token_hex(8)
+    owner = new_owner()
     if not store.claim(link.members if link else (ref,), owner, utc_now(), CLAIM_FOR):
         raise Held(
             f"another ordersync process is working on {ref}; nothing was sent",

@@ -21,7 +21,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile import token_in
 from ordersync.reconcile.pairing import TOLERANCE_MINOR
-from ordersync.store import Store
+from ordersync.store import Store, lives, process_number
 
 UNSURE = (ActionState.DOUBT, ActionState.RECEIPTED)
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -146,6 +146,24 @@ def check_unanswered(store: Store, doubtful: Doubtful, number: str) -> None:
             f"{action.target} shows a refund of {refund.amount} that may be it: {refund.id}; nothing was sent",
             code="may_have_happened",
             next_step=f"ordersync holds resolve {number} done --record {refund.id}, or leave it",
+        )
+
+
+def check_sender_gone(store: Store, doubtful: Doubtful, number: str) -> None:
+    """A process that was frozen before it sent would still send when it wakes. Held `sender_alive`.
+
+    One that stored the doubt itself has its answer, or none, behind it.
+    """
+    record = doubtful.record
+    if record is None or record.answered_at is not None:
+        return
+    sender = store.sender(record.action.key)
+    if sender is not None and lives(sender):
+        pid = process_number(sender)
+        raise Held(
+            f"the process that was sending it (number {pid}) is still there and may send it yet; nothing was done",
+            code="sender_alive",
+            next_step=f"end it: kill -9 {pid}; then: ordersync holds resolve {number} look",
         )
 
 

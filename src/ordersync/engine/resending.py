@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from ordersync.engine.apply import CLAIM_FOR
 from ordersync.engine.byhand import Wish, perform, prepare
 from ordersync.engine.look import make_plan
@@ -13,7 +11,7 @@ from ordersync.engine.writes import Clock, Writer, WriteResult
 from ordersync.errors import Held
 from ordersync.model import Action, Purse
 from ordersync.reconcile import Limits, Policy
-from ordersync.store import Store
+from ordersync.store import Store, new_owner
 
 
 def send_again(
@@ -36,7 +34,7 @@ def send_again(
             processed_at=action.processed_at,
         )
         return perform(store, shops, prepare(store, shops, action.target, wish), sent_log)
-    owner = secrets.token_hex(8)
+    owner = new_owner()
     if not store.claim(link.members, owner, clock(), CLAIM_FOR):
         raise Held(
             f"another ordersync process took {action.target} over; it may send it now",

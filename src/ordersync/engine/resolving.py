@@ -7,14 +7,20 @@ one hold, one wins and the other is told who did.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ordersync.connector import CanListBlockers
 from ordersync.engine.apply import CLAIM_FOR
-from ordersync.engine.doubtful import Doubtful, check_amount, check_unanswered, find_doubtful, matching_record
+from ordersync.engine.doubtful import (
+    Doubtful,
+    check_amount,
+    check_sender_gone,
+    check_unanswered,
+    find_doubtful,
+    matching_record,
+)
 from ordersync.engine.limiting import weigh_plan
 from ordersync.engine.look import make_plan, member_of
 from ordersync.engine.observe import observe
@@ -39,7 +45,7 @@ from ordersync.model import (
 from ordersync.reconcile import Limits, Policy
 from ordersync.reconcile.decide import WHOLE_MONEY
 from ordersync.reconcile.members import totals_digest
-from ordersync.store import Answer, Store, StoredHold
+from ordersync.store import Answer, Store, StoredHold, new_owner
 from ordersync.store.resolutions import hold_closed
 
 BATCH_READ_WITHIN = timedelta(minutes=15)
@@ -84,8 +90,8 @@ class Resolver:
         """Answer one hold.
 
         Errors: UsageError `unknown_hold`, `verb_not_offered`, `reason_missing`, `record_missing`, `no_such_record`;
-        Held `hold_closed`, `claimed`, `changed_since`, `record_taken`, `amount_differs`, `may_have_happened`;
-        Transient when a shop does not answer. Nothing was done then.
+        Held `hold_closed`, `claimed`, `changed_since`, `record_taken`, `amount_differs`, `may_have_happened`,
+        `sender_alive`; Transient when a shop does not answer. Nothing was done then.
         """
         stored = self._open(number)
         check_reply(stored, reply)
@@ -132,6 +138,7 @@ class Resolver:
                 code="write_unknown",
                 next_step=f"ordersync holds resolve {number} leave --reason TEXT",
             )
+        check_sender_gone(self.store, doubtful, number)
         if reply.verb is Verb.DONE:
             return self._done(stored, reply, doubtful)
         return self._resend(stored, reply, doubtful, owner)
@@ -211,7 +218,7 @@ class Resolver:
 
     @contextlib.contextmanager
     def _claimed(self, stored: StoredHold) -> Iterator[str]:
-        owner = secrets.token_hex(8)
+        owner = new_owner()
         refs = self._members(stored.hold)
         if refs and not self.store.claim(refs, owner, self.clock(), CLAIM_FOR):
             raise Held(

@@ -46,6 +46,7 @@ from ordersync.errors import (
     Transient,
     Unauthorized,
 )
+from ordersync.http import send_within
 from ordersync.model import (
     Action,
     ActionKind,
@@ -62,10 +63,12 @@ from ordersync.model import (
 from ordersync.reconcile import Limits
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.limits import LIMIT_REACHED, Approvals, action_hold_key, check_limits
-from ordersync.store import IntentHeld, Spent, Store
+from ordersync.store import IntentHeld, Spent, Store, new_owner
 
 SEND_WITHIN = timedelta(seconds=20)
 """An intent older than this is never sent: the process that made it slept or died."""
+BEGIN_WITHIN_S = 30.0
+"""A request that is not on its way by then is not sent: well before others may take it for lost."""
 ANSWER_WITHIN = timedelta(seconds=60)
 """Longer than any request may take; a `sending` action older than this is in doubt."""
 
@@ -114,7 +117,11 @@ class Writer:
             action = action.model_copy(update={"approvals": (*action.approvals, over_limit.number)})
         try:
             self.store.intend(
-                action, now, now + SEND_WITHIN, self._limit_check(action, approved=over_limit is not None)
+                action,
+                now,
+                now + SEND_WITHIN,
+                self._limit_check(action, approved=over_limit is not None),
+                by=new_owner(),
             )
         except IntentHeld as held:
             if not self.batches:
@@ -128,9 +135,14 @@ class Writer:
             said = f"not sent: {pause.sentence}"
             self.store.advance(action.key, ActionState.INTENDED, ActionState.EXPIRED, answer=said)
             return WriteResult(action, ActionState.EXPIRED, said)
+        with send_within(BEGIN_WITHIN_S):
+            return self._announce_and_send(shop, action, now)
+
+    def _announce_and_send(self, shop: Shop, action: Action, intended_at: datetime) -> WriteResult:
+        """Tell the log and the journal, then make the call."""
         self._log_send(action)
         sending_at = self.clock()
-        if sending_at >= now + SEND_WITHIN or not self.store.advance(
+        if sending_at >= intended_at + SEND_WITHIN or not self.store.advance(
             action.key, ActionState.INTENDED, ActionState.SENDING, sent_at=sending_at
         ):
             self.store.advance(
@@ -368,7 +380,9 @@ def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> Acti
     if state is ActionState.SENDING:
         if now < (record.sent_at or record.intended_at) + ANSWER_WITHIN:
             return record
-        store.advance(action.key, state, ActionState.DOUBT, answer="its process ended before the answer")
+        store.advance(
+            action.key, state, ActionState.DOUBT, answer="its process ended, or stands still, before the answer"
+        )
         state = ActionState.DOUBT
     if state not in (ActionState.RECEIPTED, ActionState.DOUBT):
         return record

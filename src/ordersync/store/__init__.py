@@ -2,6 +2,7 @@
 
 from ordersync.store.deciding import Decided, LinkState, ParkedAnswer
 from ordersync.store.manylinks import LinksRefused, NewLink
+from ordersync.store.owner import lives, new_owner, process_number
 from ordersync.store.records import (
     ActionStep,
     Answer,
@@ -53,4 +54,7 @@ __all__ = [
     "Store",
     "StoredHold",
     "StoredOrder",
+    "lives",
+    "new_owner",
+    "process_number",
 ]

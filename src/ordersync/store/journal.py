@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from ordersync.errors import Held
 from ordersync.model import Action, ActionRecord, ActionState, Hold, OrderRef
 from ordersync.store.links import mark_members_dirty
+from ordersync.store.owner import lives
 from ordersync.store.part import Part
 from ordersync.store.records import SPENT_WINDOW, ActionStep, IntentHeld, Spent
 from ordersync.store.resolutions import free_approvals, use_approvals
@@ -34,8 +35,10 @@ class Journal(Part):
         now: datetime,
         send_by: datetime,
         check: Callable[[Spent], Hold | None],
+        by: str = "",
     ) -> ActionRecord:
-        """Commit the intent of one write. `check` runs in the same transaction and sees all that was spent.
+        """Commit the intent of one write. `check` runs in the same transaction and sees all that was spent; `by`
+        names the process that will send it.
 
         Errors: Held `tried_before` (this key was used), `write_in_flight` (the order has another open write);
         IntentHeld (a Held with `.hold`) when `check` returned a hold; `approval_used`, `approval_expired`,
@@ -61,7 +64,9 @@ class Journal(Part):
                     looked_at="[]",
                 )
             )
-            _append(connection, action.key, now, ActionState.INTENDED, {"send_by": instant_text(send_by)})
+            _append(
+                connection, action.key, now, ActionState.INTENDED, {"send_by": instant_text(send_by), "by": by}
+            )
             # A process that ends here leaves an open write: its link must be in sight, though the orders agree.
             mark_members_dirty(connection, action.target.shop, [action.target.order_id])
         return ActionRecord(action=action, state=ActionState.INTENDED, intended_at=now, send_by=send_by)
@@ -170,20 +175,32 @@ class Journal(Part):
                 for row in connection.execute(query)
             ]
 
+    def sender(self, key: str) -> str | None:
+        """Name of the process that meant to send it (`owner.lives`); None when that was not noted."""
+        return next((step.fields.get("by") or None for step in self.action_steps(key)), None)
+
     def spent(self, now: datetime) -> Spent:
         """What limits count, as of now; a decision that commits must use the one `intend` hands to its check."""
         with self.db.read() as connection:
             return _spent(connection, now)
 
     def claim(self, refs: Iterable[OrderRef], owner: str, now: datetime, ttl: timedelta) -> bool:
-        """Lease all of these orders for `ttl`, or none: False when another owner holds one. Renews one's own."""
+        """Lease all of these orders for `ttl`, or none: False when another owner holds one. Renews one's own.
+
+        A lease whose process is known to have ended holds nobody up.
+        """
         wanted = sorted(set(refs))
         with self.db.write() as connection:
             for ref in wanted:
                 holder = connection.execute(
                     select(LEASES).where(LEASES.c.shop == ref.shop, LEASES.c.order_id == ref.order_id)
                 ).first()
-                if holder is not None and holder.owner != owner and holder.expires_at > now:
+                if (
+                    holder is not None
+                    and holder.owner != owner
+                    and holder.expires_at > now
+                    and lives(holder.owner) is not False
+                ):
                     return False
             for ref in wanted:
                 values = {"owner": owner, "expires_at": now + ttl}
