@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -66,7 +67,8 @@ def install(log: Path) -> Path:
         shutil.copy(MANIFEST, folder)
         _ask(log, folder)
         quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
-        leash = Leash(["npm", "install", *quiet], log=log, cwd=folder)
+        environ = {**os.environ, "MEDUSA_DISABLE_TELEMETRY": "true"}
+        leash = Leash(["npm", "install", *quiet], log=log, cwd=folder, env=environ)
         if leash.finish(_INSTALL_WITHIN_S):
             raise InstallFailed(f"npm install failed:\n{leash.last_words()}")
         (folder / _DONE).touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -46,6 +47,7 @@ def medusa(installed: Path, database: Postgres, folder: Path) -> Iterator[Medusa
     project = folder / "medusa"
     shutil.copytree(CONFIG, project)
     (project / "node_modules").symlink_to(installed / "node_modules")
+    _no_telemetry(folder)
     command = ["node", project / "node_modules" / "@medusajs" / "cli" / "cli.js"]
     log = folder / "medusa.log"
     environ = {
@@ -67,6 +69,13 @@ def medusa(installed: Path, database: Postgres, folder: Path) -> Iterator[Medusa
         _wait(leash, server)
         server.login()
         yield server
+
+
+def _no_telemetry(home: Path) -> None:
+    """The variable alone stops the sending; a process of its own is still left behind at the end to do it."""
+    config = home / ".config" / "medusa"
+    config.mkdir(parents=True)
+    (config / "config.json").write_text(json.dumps({"telemetry": {"enabled": False}}))
 
 
 def _run(leash: Leash, what: str) -> None:

@@ -25,7 +25,7 @@ from tests.live.leash import Leash
 from tests.live.medusa_server import medusa
 from tests.live.seed_orders import seed_orders
 from tests.live.shop_opening import open_shop
-from tests.live.state import VARIABLE, Live
+from tests.live.state import RECORD, VARIABLE, Live
 
 _TESTS_WITHIN_S = 600
 
@@ -77,8 +77,9 @@ def _run(asked: argparse.Namespace, folder: Path) -> int:
             if asked.serve:
                 print(f"{VARIABLE}={state}\nCtrl-C ends it.", flush=True)
                 return _wait_for_interrupt()
-            with _environment(state):
-                command = [sys.executable, "-m", "pytest", *(asked.pytest or ["tests/live", "-q"])]
+            with _environment(state, record=asked.record):
+                only = ["tests/live/test_live_recording.py"] if asked.record else ["tests/live"]
+                command = [sys.executable, "-m", "pytest", *(asked.pytest or [*only, "-q"])]
                 code = Leash(command, stop_signal=signal.SIGINT, grace_s=30).finish(asked.within)
             tell("the tests have ended")
     print(f"LIVE: {'passed' if code == 0 else 'FAILED'}, against a real Medusa", flush=True)
@@ -91,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--skip-without-registry", action="store_true", help="no npm registry: say so and end well (CI)"
     )
+    parser.add_argument("--record", action="store_true", help="only write tests/cassettes/medusa anew")
     parser.add_argument("--within", type=float, default=_TESTS_WITHIN_S, help="seconds the tests may take")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest (after --)")
     return parser.parse_args()
@@ -102,12 +104,14 @@ def _wait_for_interrupt() -> NoReturn:
 
 
 @contextmanager
-def _environment(state: Path) -> Iterator[None]:
-    os.environ[VARIABLE] = str(state)
+def _environment(state: Path, *, record: bool) -> Iterator[None]:
+    told = {VARIABLE: str(state), **({RECORD: "1"} if record else {})}
+    os.environ.update(told)
     try:
         yield
     finally:
-        del os.environ[VARIABLE]
+        for name in told:
+            del os.environ[name]
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -11,6 +11,8 @@ from tests.live.back_office import Opened
 from tests.live.medusa_server import MedusaServer
 
 VARIABLE = "ORDERSYNC_LIVE_STATE"
+RECORD = "ORDERSYNC_LIVE_RECORD"
+"""Set by `make live LIVE=--record` alone."""
 
 
 @dataclass(frozen=True, slots=True)
