@@ -20,6 +20,9 @@ from ordersync.store import Observation, Outcome, Parked, Store
 
 FETCH_MANY = 100
 """Orders asked for in one call where the platform allows several."""
+_LOOKS = 3
+"""A look that another process overtook is made again: what is decided next rests on what is stored, and that must be
+no older than the caller's question."""
 FAILURES_IN_A_ROW = 3
 """Fetches that may fail one after another before the platform counts as unreachable."""
 
@@ -41,6 +44,21 @@ def observe(store: Store, shop: Shop, order_id: str) -> Order:
     Errors: MappingError (it is parked), NotFound (a known order is the hold `order_vanished`), Transient,
     Unauthorized.
     """
+    for _ in range(_LOOKS):
+        seen = _look(store, shop, order_id)
+        if store.save_observation(seen) != "stale":
+            return seen.order
+    raise Transient(
+        f"{shop.name}:{order_id} was looked at from elsewhere meanwhile, or this machine's clock was put back",
+        code="look_overtaken",
+        shop=shop.name,
+        order=order_id,
+        operation="fetch",
+        next_step="run the same command again",
+    )
+
+
+def _look(store: Store, shop: Shop, order_id: str) -> Observation:
     try:
         raw = shop.connector.fetch(order_id)
     except NotFound:
@@ -57,8 +75,7 @@ def observe(store: Store, shop: Shop, order_id: str) -> Order:
             order=order_id,
             next_step=f"it is parked; see: ordersync orders show {seen.ref}",
         )
-    store.save_observation(seen)
-    return seen.order
+    return seen
 
 
 def observe_many(store: Store, shop: Shop, order_ids: Sequence[str]) -> Looked:

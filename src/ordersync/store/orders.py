@@ -34,8 +34,8 @@ class Orders(Part):
         self, observations: Sequence[Observation], parked: Sequence[Parked] = ()
     ) -> list[Outcome]:
         """Store several orders in one transaction; one outcome per observation, in their order."""
-        now = datetime.now(UTC)
         with self.db.write() as connection:
+            now = datetime.now(UTC)
             outcomes = saving.save_all(connection, observations, now)
             for one in parked:
                 saving.park(connection, one, now)

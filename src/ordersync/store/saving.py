@@ -83,7 +83,10 @@ class _Known(NamedTuple):
 
 
 def save_all(connection: Connection, observations: Sequence[Observation], now: datetime) -> list[Outcome]:
-    """Store what is newer than what is known; one outcome per observation, in their order."""
+    """Store what is newer than what is known; one outcome per observation, in their order.
+
+    `now` is taken under the write lock: what is known from later than that was dated by a clock since put back.
+    """
     outcomes: list[Outcome] = ["stale"] * len(observations)
     for shop in {observation.order.shop for observation in observations}:
         places = [place for place, seen in enumerate(observations) if seen.order.shop == shop]
@@ -92,7 +95,7 @@ def save_all(connection: Connection, observations: Sequence[Observation], now: d
         known = _known(connection, shop, list(newest))
         for order_id, place in newest.items():
             before = known.get(order_id)
-            if before is None or before.sent_at <= observations[place].sent_at:
+            if before is None or not _is_later(before.sent_at, observations[place].sent_at, now):
                 outcomes[place] = "new" if before is None else "changed"
         accepted = [place for place in newest.values() if outcomes[place] != "stale"]
         _write(connection, shop, observations, accepted, known, outcomes)
@@ -143,7 +146,7 @@ def park(connection: Connection, parked: Parked, now: datetime) -> str | None:
     earlier = connection.execute(
         select(PARKED.c.sent_at).where(PARKED.c.shop == parked.shop, PARKED.c.order_id == parked.order_id)
     ).scalar_one_or_none()
-    if (known and known.sent_at > parked.sent_at) or (earlier and earlier > parked.sent_at):
+    if any(at and _is_later(at, parked.sent_at, now) for at in (known and known.sent_at, earlier)):
         return None
     connection.execute(
         _UPSERT_PARKED,
@@ -177,6 +180,12 @@ def parked_hold(parked: Parked) -> Hold:
         ),
         target=parked.ref,
     )
+
+
+def _is_later(known_at: datetime, seen_at: datetime, now: datetime) -> bool:
+    """Whether what is known stands against what was seen. Nothing is from later than now: a look dated so was made
+    while this machine's clock was ahead, and an order must not keep that face until the time is reached again."""
+    return seen_at < known_at <= now
 
 
 def _parked_key(ref: OrderRef) -> str:
@@ -324,7 +333,9 @@ def _unpark(connection: Connection, shop: str, seen_at: Mapping[str, datetime], 
     for order_id in _of_these(connection, PARKED.c.order_id, PARKED.c.shop, shop, seen_at):
         gone = connection.execute(
             delete(PARKED).where(
-                PARKED.c.shop == shop, PARKED.c.order_id == order_id, PARKED.c.sent_at <= seen_at[order_id]
+                PARKED.c.shop == shop,
+                PARKED.c.order_id == order_id,
+                (PARKED.c.sent_at <= seen_at[order_id]) | (PARKED.c.sent_at > now),
             )
         )
         if gone.rowcount:
