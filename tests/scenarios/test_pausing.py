@@ -111,8 +111,8 @@ def test_a_pause_set_after_the_intent_is_still_in_time(world: World) -> None:
     action = world.plan()[0]
     intend = world.store.intend
 
-    def slow_intend(*given: object) -> object:
-        stored = intend(*given)  # type: ignore[arg-type]  # handed on as they came
+    def slow_intend(*given: object, **named: object) -> object:
+        stored = intend(*given, **named)  # type: ignore[arg-type]  # handed on as they came
         flags(world).set("b", "kim", None, world.clock())
         return stored
 

@@ -6,6 +6,7 @@ before anything else is decided; and nothing counts as done before it was read b
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from ordersync.connector import (
     RefundRequest,
     ShipRequest,
 )
+from ordersync.engine.answering import store_answer, store_answer_once
 from ordersync.engine.effects import effect_of, never_shows
 from ordersync.engine.observe import observe
 from ordersync.engine.pausing import paused
@@ -57,7 +59,6 @@ from ordersync.model import (
     Parcel,
     Purse,
     fact_of,
-    hold_key,
     stable_hash,
 )
 from ordersync.reconcile import Limits
@@ -203,11 +204,10 @@ class Writer:
             raise
 
     def _send(self, shop: Shop, action: Action) -> WriteResult:
-        expect = ActionState.SENDING
         try:
             receipt = call(shop, action)
         except (OutcomeUnknown, BrokenAnswer, MappingError) as unknown:
-            self._store_answer(action.key, expect, ActionState.DOUBT, answer=unknown.message)
+            self._store_answer(action, ActionState.DOUBT, unknown.message)
             found = settle(self.store, shop, self._record(action.key), self.clock)
             if found.state is ActionState.SEEN:
                 return WriteResult(
@@ -219,22 +219,23 @@ class Writer:
                 action, found.state, f"{unknown.message}; looked again: not there, in doubt", self._doubt(found)
             )
         except Unauthorized as refused_key:
-            self._store_answer(action.key, expect, ActionState.EXPIRED, answer=refused_key.message)
+            self._store_answer(action, ActionState.EXPIRED, refused_key.message)
             raise
         except Transient as not_done:
-            self._store_answer(action.key, expect, ActionState.EXPIRED, answer=not_done.message)
+            self._store_answer(action, ActionState.EXPIRED, not_done.message)
             return WriteResult(action, ActionState.EXPIRED, f"not done: {not_done.message}")
         except OrdersyncError as refused:
-            self._store_answer(action.key, expect, ActionState.REFUSED, answer=refused.message)
+            self._store_answer(action, ActionState.REFUSED, refused.message)
             return WriteResult(action, ActionState.REFUSED, refused.message)
         except BaseException:
             # A bug or Ctrl-C between sending and the answer: nobody knows, and that is what is stored.
-            self._store_answer(action.key, expect, ActionState.DOUBT, answer="interrupted before the answer")
+            with contextlib.suppress(StoreError):  # what is `sending` becomes a doubt by itself
+                store_answer_once(
+                    self.store, action, ActionState.DOUBT, "interrupted before the answer", self.clock()
+                )
             raise
         answer = "already done" if receipt.already_done else f"accepted {receipt.platform_ref or ''}".rstrip()
-        self._store_answer(
-            action.key, expect, ActionState.RECEIPTED, platform_ref=receipt.platform_ref, answer=answer
-        )
+        self._store_answer(action, ActionState.RECEIPTED, answer, receipt.platform_ref)
         found = settle(self.store, shop, self._record(action.key), self.clock)
         said = "confirmed by reading back" if found.state is ActionState.SEEN else "accepted, not visible yet"
         return WriteResult(action, found.state, f"{answer}; {said}")
@@ -247,16 +248,8 @@ class Writer:
         self.store.open_hold(hold, self.clock())
         return hold
 
-    def _store_answer(
-        self, key: str, expect: ActionState, to: ActionState, *, answer: str, platform_ref: str | None = None
-    ) -> None:
-        """Another process may have taken a slow call for dead and stored a doubt: who made the call knows better."""
-        at = self.clock()
-        for state in (expect, ActionState.DOUBT):
-            if self.store.advance(key, state, to, answered_at=at, answer=answer, platform_ref=platform_ref):
-                if state is ActionState.DOUBT and to is not ActionState.DOUBT:
-                    self.store.close_hold(hold_key("in_doubt", f"action:{key}"), at, "its answer came after all")
-                return
+    def _store_answer(self, action: Action, to: ActionState, answer: str, platform_ref: str | None = None) -> None:
+        store_answer(self.store, action, to, answer, self.clock, platform_ref)
 
     def _record(self, key: str) -> ActionRecord:
         record = self.store.action(key)

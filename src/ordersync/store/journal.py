@@ -7,6 +7,7 @@ above believes), and a key is used once for ever.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from ordersync.errors import Held
+from ordersync.errors import Held, StoreError
 from ordersync.model import Action, ActionRecord, ActionState, Hold, OrderRef
 from ordersync.store.links import mark_members_dirty
 from ordersync.store.owner import lives
@@ -212,8 +213,11 @@ class Journal(Part):
         return True
 
     def release(self, owner: str) -> None:
-        """Give back every lease of this owner."""
-        with self.db.write() as connection:
+        """Give back every lease of this owner; what cannot be given back ends by itself.
+
+        It is called on the way out, where an error of its own would hide the one that led there.
+        """
+        with contextlib.suppress(StoreError), self.db.write() as connection:
             connection.execute(delete(LEASES).where(LEASES.c.owner == owner))
 
 
