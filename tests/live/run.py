@@ -42,9 +42,9 @@ def main() -> int:
     except medusa_npm.NoRegistry as unreachable:
         if asked.skip_without_registry:
             return _skipped(str(unreachable))
-        return _failed(f"{unreachable}; Medusa is installed from it once")
+        return _failed(f"before any test: {unreachable}; Medusa is installed from it once")
     except (medusa_npm.InstallFailed, postgres.NotStarted, TimeoutError) as failed:
-        return _failed(str(failed))
+        return _failed(f"before any test: {failed}")
     except KeyboardInterrupt:
         print("LIVE: stopped; everything that was started has ended", flush=True)
         return 130
@@ -80,7 +80,11 @@ def _run(asked: argparse.Namespace, folder: Path) -> int:
             with _environment(state, record=asked.record):
                 only = ["tests/live/test_live_recording.py"] if asked.record else ["tests/live"]
                 command = [sys.executable, "-m", "pytest", *(asked.pytest or [*only, "-q"])]
-                code = Leash(command, stop_signal=signal.SIGINT, grace_s=30).finish(asked.within)
+                leash = Leash(command, stop_signal=signal.SIGINT, grace_s=30)
+                try:
+                    code = leash.finish(asked.within)
+                except TimeoutError:
+                    return _failed(f"the tests did not end within {asked.within:g} s")
             tell("the tests have ended")
     print(f"LIVE: {'passed' if code == 0 else 'FAILED'}, against a real Medusa", flush=True)
     return code
@@ -124,7 +128,7 @@ def _skipped(reason: str) -> int:
 
 
 def _failed(reason: str) -> int:
-    print(f"LIVE: FAILED before any test: {reason}", flush=True)
+    print(f"LIVE: FAILED, {reason}", flush=True)
     return 1
 
 
