@@ -19,6 +19,7 @@ SITUATIONS = (
     "tests/unit/test_reconcile_agreement.py",
     "tests/unit/test_reconcile_goods.py",
     "tests/unit/test_reconcile_memory.py",
+    "tests/unit/test_pairing_goods.py",
 )
 
 
@@ -39,12 +40,13 @@ MUTANTS = (
     _one("no purse check", "conflicts.py", "if len(paying) > 1 and", "if len(paying) > 9 and"),
     Mutant(
         "pairs by amount without multiplicity",
-        "pairing.py",
+        "goods_named.py",
         (
-            ("if len(counts) > 1:", "if len(counts) > 9:"),
-            ("for ref in sorted(by_member)), strict=True)", "for ref in sorted(by_member)), strict=False)"),
+            ("if len(places) == len(mine) else None", "if places else None"),
+            ("return None if left else pairs", "return pairs"),
         ),
     ),
+    _one("pairs different goods", "goods_named.py", "else mine == theirs", "else mine != {}"),
     _one("pending counts as done", "refunds.py", "if not _completed(_counted(case, row)):", "if False:"),
     _one(
         "local facts are carried",

@@ -105,3 +105,24 @@ def test_with_a_look_in_between_they_are_two_and_each_is_carried(
     assert stage.refunds(sale) == {here: ["30.00", "20.00"], there: ["30.00", "20.00"]}
     assert stage.to_buyer(sale) == "50.00"
     assert len(stage.sent()) == 2
+
+
+@pytest.mark.parametrize("purse", ["asia", "web"])
+def test_one_amount_for_a_lamp_here_and_a_shirt_there_is_not_one_refund(stage: Stage, purse: str) -> None:
+    """Both shops keep what a refund was for; nobody looked between the two."""
+    sale = stage.sale("asia", "web", pays=purse)
+    stage.refund("asia", sale, "30.00", LAMP_01=1)
+    stage.refund("web", sale, "30.00", TEE_M=1)
+    stage.wait(minutes=11)
+
+    assert stage.sync() == []
+    assert stage.codes() == ["ambiguous_refund"]
+    assert stage.refunds(sale) == {"asia": ["30.00"], "web": ["30.00"]}
+    stage.refund("asia", sale, "30.00", TEE_M=1)
+    stage.wait(minutes=11)
+    assert stage.sync() == ["refund web 30.00 USD" + (" TO BUYER" if purse == "web" else "")], (
+        "the shirt is in both shops now, only the lamp is missing in one"
+    )
+    assert stage.codes() == []
+    assert stage.to_buyer(sale) == "60.00"
+    assert len(stage.sent()) == 1

@@ -1,8 +1,8 @@
 """Which refund records of different members are the same logical refund.
 
 In this order (DESIGN 7): the row a record is already in; our token in its note; the id a receipt gave; equal sums
-on every side; equal amount, by multiplicity, only where there is one way. What fits nowhere is left unpaired and
-named; conservation counts every record all the same, so a wrong pairing can hold but not overpay.
+on every side; equal amount, lines not contradicting, by multiplicity, only where there is one way. What fits nowhere
+is left unpaired and named; conservation counts every record all the same: a wrong pairing can hold but not overpay.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ordersync.model import (
     fact_id_of,
     token_of,
 )
+from ordersync.reconcile.goods_named import Goods
 from ordersync.reconcile.members import Member, RefundRecord, record_order
 
 TOLERANCE_MINOR = 1
@@ -72,16 +73,17 @@ def pair_refunds(
 ) -> Pairing:
     """Pair every refund record of the link's members; `previous` are the ledger's refund rows."""
     result = Pairing()
+    goods = Goods(members)
     records = _unmark_typed([r for m in members for r in m.records], journal)
     known = _keep_known(records, previous, journal, result)
     fresh = [r for slot, r in records.items() if slot not in known and r.state is not RefundState.FAILED]
     fresh.sort(key=record_order)
     fresh = _by_token(fresh, result)
     fresh = _by_receipt(fresh, journal, result)
-    fresh = _into_open_rows(fresh, members, journal, result)
-    fresh = _by_equal_sums(fresh, members, result)
-    _by_amount(fresh, result)
-    _join_parts(members, journal, result)
+    fresh = _into_open_rows(fresh, members, journal, goods, result)
+    fresh = _by_equal_sums(fresh, members, goods, result)
+    _by_amount(fresh, goods, result)
+    _join_parts(members, journal, goods, result)
     result.rows.sort(
         key=lambda row: record_order(row.all_records[0]) if row.records else (0.0, 0, row.fact.origin, "")
     )
@@ -191,7 +193,11 @@ def _by_receipt(fresh: list[RefundRecord], journal: Sequence[ActionRecord], resu
 
 
 def _into_open_rows(
-    fresh: list[RefundRecord], members: Sequence[Member], journal: Sequence[ActionRecord], result: Pairing
+    fresh: list[RefundRecord],
+    members: Sequence[Member],
+    journal: Sequence[ActionRecord],
+    goods: Goods,
+    result: Pairing,
 ) -> list[RefundRecord]:
     """A refund made by hand where one of that amount was owed settles it, where there is only one way.
 
@@ -207,15 +213,17 @@ def _into_open_rows(
         lacking = [row for row in result.rows if member.ref not in row.records and row.fact.amount]
         for _bucket, group in _buckets(mine):
             fitting = [row for row in lacking if row.fact.amount and _close(group[0].amount, row.fact.amount)]
-            if fitting and len(fitting) == len(group):
-                for row, record in zip(fitting, group, strict=True):
-                    row.add(record)
-            else:
-                left += group
+            for matched in goods.pair_off([row.all_records for row in fitting], group):
+                if matched.pairs is None:
+                    left += matched.records
+                for place, record in matched.pairs or ():
+                    fitting[place].add(record)
     return sorted(left, key=record_order)
 
 
-def _by_equal_sums(fresh: list[RefundRecord], members: Sequence[Member], result: Pairing) -> list[RefundRecord]:
+def _by_equal_sums(
+    fresh: list[RefundRecord], members: Sequence[Member], goods: Goods, result: Pairing
+) -> list[RefundRecord]:
     """Every member shows new refunds and they add up to the same: one refund, however many records it took.
 
     Only when the records do not pair off one by one anyway (100 against 60 and 40).
@@ -228,7 +236,7 @@ def _by_equal_sums(fresh: list[RefundRecord], members: Sequence[Member], result:
     sums = [sum(r.amount.amount_minor for r in rows) for rows in by_member.values()]
     if max(sums) - min(sums) > TOLERANCE_MINOR:
         return fresh
-    if any(r.state is not RefundState.COMPLETED for r in fresh):
+    if any(r.state is not RefundState.COMPLETED for r in fresh) or goods.contradict(fresh, fresh):
         return fresh
     origin = min(by_member, key=lambda ref: (len(by_member[ref]), record_order(by_member[ref][0])))
     records = by_member[origin]
@@ -260,14 +268,14 @@ def _pair_off(by_member: Sequence[Sequence[RefundRecord]]) -> bool:
     return all(_close(same[0].amount, one.amount) for same in zip(*ordered, strict=True) for one in same)
 
 
-def _by_amount(fresh: list[RefundRecord], result: Pairing) -> None:
-    """Equal amounts pair off when every member that has them has as many; otherwise there is more than one way."""
+def _by_amount(fresh: list[RefundRecord], goods: Goods, result: Pairing) -> None:
+    """Equal amounts pair off when every member that has them has as many; otherwise there is more than one way.
+
+    Refunds for different goods are no pair, however equal: each is a fact of its own.
+    """
     for _bucket, group in _buckets(fresh):
-        by_member: dict[OrderRef, list[RefundRecord]] = defaultdict(list)
-        for record in group:
-            by_member[record.member].append(record)
-        counts = {len(rows) for rows in by_member.values()}
-        if len(counts) > 1:
+        rows = _rows_of(group, goods)
+        if rows is None:
             result.problems.append(
                 Problem(
                     "ambiguous_refund",
@@ -278,7 +286,7 @@ def _by_amount(fresh: list[RefundRecord], result: Pairing) -> None:
                 )
             )
             continue
-        for same in zip(*(by_member[ref] for ref in sorted(by_member)), strict=True):
+        for same in rows:
             row = _new_row(min(same, key=record_order))
             for record in same:
                 if record.slot != row.all_records[0].slot:
@@ -286,7 +294,31 @@ def _by_amount(fresh: list[RefundRecord], result: Pairing) -> None:
             result.rows.append(row)
 
 
-def _join_parts(members: Sequence[Member], journal: Sequence[ActionRecord], result: Pairing) -> None:
+def _rows_of(group: Sequence[RefundRecord], goods: Goods) -> list[list[RefundRecord]] | None:
+    """Records of about one amount as logical refunds, one record of a member in each; None: more than one way.
+
+    Members whose records say the least come last, so that the order of names decides nothing.
+    """
+    by_member: dict[OrderRef, list[RefundRecord]] = defaultdict(list)
+    for record in group:
+        by_member[record.member].append(record)
+    rows: list[list[RefundRecord]] = []
+    for ref in sorted(by_member, key=lambda ref: (sum(not r.lines for r in by_member[ref]), ref)):
+        if not rows:
+            rows = [[record] for record in by_member[ref]]
+            continue
+        alone: list[list[RefundRecord]] = []
+        for matched in goods.pair_off(rows, by_member[ref]):
+            if matched.pairs is None and matched.of_rows:
+                return None
+            alone += [[record] for record in matched.records] if matched.pairs is None else []
+            for place, record in matched.pairs or ():
+                rows[place].append(record)
+        rows += alone
+    return rows
+
+
+def _join_parts(members: Sequence[Member], journal: Sequence[ActionRecord], goods: Goods, result: Pairing) -> None:
     """A member has several refunds that nobody else has, and lacks just one worth as much: they are its parts.
 
     So a refund that no single payment could take is settled when a person has made the parts, however many looks
@@ -309,6 +341,8 @@ def _join_parts(members: Sequence[Member], journal: Sequence[ActionRecord], resu
         if not _one_currency([*whole.all_records, *records]) or any(
             r.state is not RefundState.COMPLETED or r.token for r in records
         ):
+            continue
+        if goods.contradict(whole.all_records, records):
             continue
         worth = sum(r.amount.amount_minor for r in records)
         if whole.fact.amount and abs(worth - whole.fact.amount.amount_minor) <= TOLERANCE_MINOR:
