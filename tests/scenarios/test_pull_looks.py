@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -94,6 +95,25 @@ def test_a_known_order_that_is_gone_is_a_hold_and_is_kept(store: Store) -> None:
     connector.pages["open"] = chain([row("1"), row("2")])
     run(store, shop_of(connector))
     assert store.holds() == []
+
+
+def test_a_known_order_that_was_gone_and_comes_back_byte_for_byte_is_there_again(store: Store) -> None:
+    class OpenFeed(PagesConnector):
+        feeds = (OPEN,)
+
+    connector = OpenFeed("asia")
+    shop = replace(shop_of(connector), mapping_version="1")
+    whole = chain([row("1"), row("2")])
+    connector.pages["open"] = whole
+    run(store, shop)
+    connector.pages["open"] = chain([row("1")])
+    run(store, shop)
+    assert hold_codes(store) == ["order_vanished"]
+    connector.pages["open"] = whole
+    report = run(store, shop)
+    assert (report.changed, report.unchanged) == (0, 2)
+    assert hold_codes(store) == []
+    assert connector.fetched == ["2"], "the listing alone says it: nothing asked for it again"
 
 
 def test_an_order_with_a_pending_refund_is_read_again_by_every_pull(

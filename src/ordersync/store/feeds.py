@@ -49,7 +49,8 @@ class Feeds(Part):
         """
         moment = now or datetime.now(UTC)
         with self.db.write() as connection:
-            outcomes = saving.save_all(connection, observations, moment) + saving.save_same(connection, same)
+            outcomes = saving.save_all(connection, observations, moment)
+            outcomes += saving.save_same(connection, same, moment)
             for one in parked:
                 saving.park(connection, one, moment)
             saving.mark(connection, position.shop, dict.fromkeys(look_again, moment))

@@ -102,14 +102,13 @@ def save_all(connection: Connection, observations: Sequence[Observation], now: d
         seen_at = {observations[place].order.order_id: observations[place].sent_at for place in accepted}
         _clear_marks(connection, shop, seen_at)
         _unpark(connection, shop, seen_at, now)
-        there_again = {f"order:{OrderRef(shop, order_id)}" for order_id in seen_at}
-        holds.close_about(connection, VANISHED, there_again, now, "the platform has the order again")
+        _there_again(connection, shop, seen_at, now)
         changed = [observations[p].order.order_id for p in accepted if outcomes[p] in ("new", "changed")]
         mark_members_dirty(connection, shop, changed)
     return outcomes
 
 
-def save_same(connection: Connection, same: Sequence[Same]) -> list[Outcome]:
+def save_same(connection: Connection, same: Sequence[Same], now: datetime) -> list[Outcome]:
     """Move the time of orders whose payload did not change; one that changed meanwhile is marked to be looked at."""
     outcomes: list[Outcome] = []
     moved: list[dict[str, Any]] = []
@@ -122,9 +121,9 @@ def save_same(connection: Connection, same: Sequence[Same]) -> list[Outcome]:
                 continue
             if before.sent_at <= seen.sent_at:
                 moved.append({"b_shop": shop, "b_order_id": seen.order_id, "b_sent_at": seen.sent_at})
-        _clear_marks(
-            connection, shop, {row["b_order_id"]: row["b_sent_at"] for row in moved if row["b_shop"] == shop}
-        )
+        seen_at = {row["b_order_id"]: row["b_sent_at"] for row in moved if row["b_shop"] == shop}
+        _clear_marks(connection, shop, seen_at)
+        _there_again(connection, shop, seen_at, now)
     accepted = {(row["b_shop"], row["b_order_id"]) for row in moved}
     if moved:
         connection.execute(_SAME_AGAIN, moved)
@@ -327,6 +326,11 @@ def _clear_marks(connection: Connection, shop: str, seen_at: Mapping[str, dateti
                 LOOK_AGAIN.c.hinted_at <= seen_at[order_id],
             )
         )
+
+
+def _there_again(connection: Connection, shop: str, seen: Iterable[str], now: datetime) -> None:
+    about = {f"order:{OrderRef(shop, order_id)}" for order_id in seen}
+    holds.close_about(connection, VANISHED, about, now, "the platform has the order again")
 
 
 def _unpark(connection: Connection, shop: str, seen_at: Mapping[str, datetime], now: datetime) -> None:
