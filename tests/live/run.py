@@ -32,7 +32,8 @@ _TESTS_WITHIN_S = 600
 
 def main() -> int:
     asked = _arguments()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for end in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs ignore SIGINT unless told
+        signal.signal(end, _interrupt)
     reason = medusa_npm.missing() or postgres.missing()
     if reason:
         return _skipped(reason)
