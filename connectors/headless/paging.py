@@ -14,7 +14,7 @@ import msgspec
 
 from ordersync.connector import MAX_ORDER_BYTES
 from ordersync.errors import ConfigError
-from ordersync.http import Answer
+from ordersync.http import NOT_JSON, Answer
 
 CHILDREN = ("lines", "payments", "fulfillments", "refunds")
 """Arrays an order may lack unless expanded: an absent key means "not loaded", never "none"."""
@@ -99,7 +99,7 @@ def split(answer: Answer, *, cursor_from_last_id: bool = False) -> ListPage:
     except msgspec.ValidationError as wrong:
         why = "the page lacks data, has_more or next_cursor, or has them in another form"
         raise answer.broken(why, code="broken_page") from wrong
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         answer.json()  # raises the error that says whether it is empty, a web page or cut
         raise answer.broken("the page is not JSON", code="broken_json") from None
     rows: list[Row] = []
@@ -137,7 +137,7 @@ def _row(place: int, payload: bytes) -> Row | str:
     """The row, or one sentence why it cannot be used (no buyer data)."""
     try:
         fields = _FIELDS.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return f"row {place} of the page is not a JSON object"
     if not isinstance(fields.id, str) or not fields.id.strip():
         found = "no id" if fields.id is None else f"a {_json_word(fields.id)} where its id should be"

@@ -14,7 +14,7 @@ import msgspec
 
 from ordersync.connector import CancelRequest, CaptureRequest, LineQuantity, RawOrder, Receipt, RefundRequest
 from ordersync.errors import OrdersyncError, OutcomeUnknown, Refused
-from ordersync.http import Answer, ShopClient, path_segment
+from ordersync.http import NOT_JSON, Answer, ShopClient, path_segment
 from ordersync.model import Money
 
 _DEFAULT_REASON = "refund"
@@ -198,7 +198,7 @@ def error_text(_status: int, body: bytes) -> tuple[str | None, str | None]:
         error = msgspec.json.decode(body).get("error")
         code, said = error.get("code"), error.get("message")
         details = error.get("details")
-    except (msgspec.DecodeError, AttributeError, RecursionError):
+    except (*NOT_JSON, AttributeError):
         return None, None
     wrong = []
     for detail in details if isinstance(details, list) else [details]:

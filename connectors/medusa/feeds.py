@@ -16,7 +16,7 @@ from ordersync_connectors.medusa.rows import Listing, Row, raw_orders, read_list
 
 from ordersync.connector import Page, Window
 from ordersync.errors import ConfigError
-from ordersync.http import Answer
+from ordersync.http import NOT_JSON, Answer
 
 MAX_PASSES = 5
 """Over one instant, and steps back in a moving list, before the platform is said to move too fast."""
@@ -279,7 +279,7 @@ def _all_seen(at: _Cursor, rows: Sequence[Row]) -> list[str]:
 def _decode(cursor: str, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(cursor, type=kind)
-    except msgspec.DecodeError as bad:
+    except NOT_JSON as bad:
         raise ConfigError(
             "the stored position of this feed is not one of this connector",
             code="bad_cursor",

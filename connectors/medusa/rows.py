@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ordersync.connector import MAX_ORDER_BYTES, RawOrder
-from ordersync.http import Answer, describe_broken
+from ordersync.http import NOT_JSON, Answer, describe_broken
 
 ORDER_FIELDS = ",".join(
     (
@@ -104,7 +104,7 @@ def read_list(answer: Answer, name: str) -> Listing:
             if found is None:
                 raise answer.broken(f"the answer holds no {name}", code="no_list")
             raws, count = found, listed.count
-    except (msgspec.DecodeError, RecursionError) as bad:
+    except NOT_JSON as bad:
         raise answer.broken(describe_broken(answer.body), code="broken_json") from bad
     rows = [_row(bytes(raw)) for raw in raws]
     return Listing(tuple(row for row in rows if row), count, sum(row is None for row in rows))
@@ -113,7 +113,7 @@ def read_list(answer: Answer, name: str) -> Listing:
 def _row(payload: bytes) -> Row | None:
     try:
         head = _ROW.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     updated_at = read_date(head.updated_at)
     collection = head.payment_collection if isinstance(head.payment_collection, dict) else {}
@@ -150,7 +150,7 @@ def unwrap(answer: Answer, name: str) -> bytes:
     """The bytes of the one object in an answer, in either form: `{name: {…}}` or bare."""
     try:
         fields = _FIELDS.decode(answer.body)
-    except (msgspec.DecodeError, RecursionError) as bad:
+    except NOT_JSON as bad:
         raise answer.broken(describe_broken(answer.body), code="broken_json") from bad
     if name in fields and "id" not in fields:
         return bytes(fields[name])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from ordersync.errors import NotFound, Refused
-from ordersync.http import Answer, ShopClient
+from ordersync.http import NOT_JSON, Answer, ShopClient
 
 from .rows import Listing, split
 from .scan import Counted
@@ -80,7 +80,7 @@ class Asking:
 def _counted(answer: Answer) -> int:
     try:
         return msgspec.json.decode(answer.body, type=_Count).count
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise answer.broken("the answer holds no count", code="broken_count") from None
 
 

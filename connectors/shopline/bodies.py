@@ -14,6 +14,7 @@ import msgspec
 
 from ordersync.connector import CancelRequest, RefundRequest, ShipRequest
 from ordersync.errors import Refused
+from ordersync.http import NOT_JSON
 from ordersync.model import Money
 
 _CENT = Decimal("0.01")
@@ -189,7 +190,7 @@ def error_text(status: int, body: bytes) -> tuple[str | None, str | None]:
     code = _CODES.get(status)
     try:
         said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return code, None
     if not isinstance(said, dict):
         return code, None

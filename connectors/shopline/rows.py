@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ordersync.connector import MAX_ORDER_BYTES, RawOrder
-from ordersync.http import Answer
+from ordersync.http import NOT_JSON, Answer
 
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _REL = re.compile(r";\s*rel\s*=\s*\"?\s*([A-Za-z]+)", re.IGNORECASE)
@@ -68,7 +68,7 @@ def split(answer: Answer) -> Listing:
         rows = _ENVELOPE.decode(answer.body).orders
     except msgspec.ValidationError:
         raise answer.broken("the answer has no list `orders`", code="broken_page") from None
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         answer.json()  # raises the error that says whether it is empty, a web page or cut
         raise answer.broken("the page cannot be read", code="broken_page") from None
     orders: list[RawOrder] = []
@@ -114,7 +114,7 @@ def marks(payload: bytes) -> Marks:
     """Whether an order is cancelled or archived. Nothing stated when these fields are not what they should be."""
     try:
         return _MARKS.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return Marks()
 
 
@@ -126,6 +126,6 @@ def _id_of(payload: bytes) -> str | None:
     """The id, which is promised as text (26 digits do not fit a number)."""
     try:
         stated = _HEAD.decode(payload).id
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
     return stated if isinstance(stated, str) and stated.strip() else None

@@ -45,6 +45,8 @@ from ordersync.wire import safe_text as safe_text
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs whole URLs: a look-up's holds an e-mail
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding an answer can raise: cut or of another form, not UTF-8, nested without end."""
 READ_ATTEMPTS = 4
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_WAIT_S = 60.0
@@ -90,7 +92,7 @@ class Answer:
         """
         try:
             return _DECODER.decode(self.body)
-        except (msgspec.DecodeError, RecursionError) as broken:
+        except NOT_JSON as broken:
             raise self.broken(describe_broken(self.body), code="broken_json") from broken
 
     def broken(self, why: str, *, code: str = "broken_answer") -> OrdersyncError:
@@ -396,7 +398,7 @@ def decode_json(body: bytes) -> Any:
     """JSON with exact numbers: integers stay int, everything else Decimal. BrokenAnswer when it is not JSON."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.DecodeError, RecursionError) as broken:
+    except NOT_JSON as broken:
         raise BrokenAnswer(describe_broken(body), code="broken_json") from broken
 
 

@@ -12,8 +12,10 @@ from ordersync.model import (
     OrderStatus,
     Parcel,
     Progress,
+    Refund,
 )
 from ordersync.reconcile import token_in
+from ordersync.reconcile.pairing import TOLERANCE_MINOR
 
 
 def never_shows(action: Action, shop: Shop, order: Order) -> bool:
@@ -27,14 +29,25 @@ def never_shows(action: Action, shop: Shop, order: Order) -> bool:
 def effect_of(action: Action, record: ActionRecord, order: Order) -> str | None:
     """Id of the record that shows the action happened, or None while nothing shows it."""
     if action.kind is ActionKind.REFUND:
-        for refund in order.refunds or ():
-            if token_in(refund.note) == action.token and refund.amount.amount_minor > 0:
-                return refund.id
-            if record.platform_ref is not None and refund.id == record.platform_ref:
-                return refund.id
-        return None
+        paid = [refund for refund in order.refunds or () if refund.amount.amount_minor > 0]
+        marked = next((refund.id for refund in paid if token_in(refund.note) == action.token), None)
+        named = next((refund.id for refund in paid if _is_named(refund, action, record)), None)
+        return marked or named
     shown = _shows(action, order)
     return record.platform_ref or action.kind.value if shown else None
+
+
+def _is_named(refund: Refund, action: Action, record: ActionRecord) -> bool:
+    """The receipt names it and it may be it: a platform that answers with a record that was there before, of another
+    amount or of another mark, has not shown that it did anything."""
+    asked = action.amount
+    return (
+        refund.id == record.platform_ref
+        and token_in(refund.note) in (None, action.token)
+        and asked is not None
+        and refund.amount.currency == asked.currency
+        and abs(refund.amount.amount_minor - asked.amount_minor) <= TOLERANCE_MINOR
+    )
 
 
 def _captured(action: Action, order: Order) -> bool:

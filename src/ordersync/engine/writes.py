@@ -72,6 +72,8 @@ BEGIN_WITHIN_S = 30.0
 """A request that is not on its way by then is not sent: well before others may take it for lost."""
 ANSWER_WITHIN = timedelta(seconds=60)
 """Longer than any request may take; a `sending` action older than this is in doubt."""
+LONGEST_ID = 255
+"""Characters. What a platform names beyond that is no record of an order; the mark has to do."""
 
 Clock = Callable[[], datetime]
 
@@ -234,8 +236,9 @@ class Writer:
                     self.store, action, ActionState.DOUBT, "interrupted before the answer", self.clock()
                 )
             raise
-        answer = "already done" if receipt.already_done else f"accepted {receipt.platform_ref or ''}".rstrip()
-        self._store_answer(action, ActionState.RECEIPTED, answer, receipt.platform_ref)
+        ref = receipt.platform_ref if len(receipt.platform_ref or "") <= LONGEST_ID else None
+        answer = "already done" if receipt.already_done else f"accepted {ref or ''}".rstrip()
+        self._store_answer(action, ActionState.RECEIPTED, answer, ref)
         found = settle(self.store, shop, self._record(action.key), self.clock)
         said = "confirmed by reading back" if found.state is ActionState.SEEN else "accepted, not visible yet"
         return WriteResult(action, found.state, f"{answer}; {said}")
