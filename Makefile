@@ -21,7 +21,7 @@ day: setup
 	@$(BIN)/ordersync demo --sales 300
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff check .
