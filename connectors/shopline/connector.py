@@ -34,7 +34,7 @@ from ordersync.errors import (
     Transient,
     Unauthorized,
 )
-from ordersync.http import Answer, RateLimit, ShopClient, decode_json, parse_rate, safe_text
+from ordersync.http import Answer, RateLimit, ShopClient, decode_json, parse_rate
 
 from .asking import Asking, read_list, word
 from .bodies import cancel_body, error_text, refund_body, refund_lines, ship_body, user_errors
@@ -322,7 +322,7 @@ class ShoplineConnector:
         said = user_errors(answer.json())
         if said is not None:
             raise Refused(
-                f"{operation}: {self.shop} answered {answer.status} but refused: {safe_text(said)}",
+                f"{operation}: {self.shop} answered {answer.status} but refused: {answer.quote(said)}",
                 code="user_errors",
                 http_status=answer.status,
                 shop=self.shop,

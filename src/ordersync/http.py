@@ -39,6 +39,7 @@ from ordersync.errors import (
 from ordersync.rate import RateLimit as RateLimit
 from ordersync.rate import parse_rate as parse_rate
 from ordersync.wire import describe_broken as describe_broken
+from ordersync.wire import keys_in, without_keys
 from ordersync.wire import path_segment as path_segment
 from ordersync.wire import retry_after_s as retry_after_s
 from ordersync.wire import safe_text as safe_text
@@ -84,6 +85,12 @@ class Answer:
     """Shop, order, operation and request id, for errors found out later."""
     written: bool = False
     """The answer of a write: being unreadable then means nobody knows what was done."""
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    """What the request was authorised with."""
+
+    def quote(self, text: str) -> str:
+        """What the platform said in this answer, fit for a message."""
+        return safe_text(without_keys(text, self.keys))
 
     def json(self) -> Any:
         """Decode exactly (numbers with a point become Decimal).
@@ -339,9 +346,12 @@ class ShopClient:
         about = {**about, "request_id": request_id}
         what = about["operation"]
         if 200 <= status < 300:
-            return Answer(status, response.headers, body, sent_at, request_id, about, writing)
+            keys = keys_in(response.request.headers)
+            return Answer(status, response.headers, body, sent_at, request_id, about, writing, keys)
         code, said = self._error_text(status, body)
-        said = f": {safe_text(said)}" if said else ""
+        keys = keys_in(response.request.headers)
+        said = f": {safe_text(without_keys(said, keys))}" if said else ""
+        code = without_keys(code, keys) if code else None
         if status in (401, 403):
             kind = "the key is missing, wrong or expired" if status == 401 else "the key may not do this"
             raise Unauthorized(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -19,6 +21,27 @@ def safe_text(text: str) -> str:
     for pattern, instead in _PRIVATE:
         line = pattern.sub(instead, line)
     return line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + "..."
+
+
+def keys_in(headers: httpx.Headers) -> tuple[str, ...]:
+    """The secrets a request was sent with, longest first: what stands in headers that authorise, decoded too."""
+    found: set[str] = set()
+    for name, value in headers.items():
+        if any(word in name.lower() for word in _KEY_HEADERS):
+            found |= {value, *value.split()}
+    for word in list(found):
+        try:
+            found |= set(base64.b64decode(word, validate=True).decode().split(":"))
+        except (ValueError, UnicodeDecodeError):
+            continue
+    return tuple(sorted((word for word in found if len(word) >= _SHORTEST_KEY), key=len, reverse=True))
+
+
+def without_keys(text: str, keys: Iterable[str]) -> str:
+    """What a platform said, without the key it was asked with: some quote it back, whatever it looks like."""
+    for key in keys:
+        text = text.replace(key, "<key>")
+    return text
 
 
 def path_segment(text: str) -> str:
@@ -57,6 +80,8 @@ def retry_after_s(headers: httpx.Headers) -> float | None:
 
 
 _LONGEST_QUOTE = 300
+_SHORTEST_KEY = 8
+_KEY_HEADERS = ("authorization", "key", "token", "secret")
 _LONGEST_ID = 255
 _PRIVATE = (
     (re.compile(r"[^\s@<>\"'=:,;()]+(?:@|%40)[^\s@<>\"',;()&]+", re.IGNORECASE), "<e-mail>"),

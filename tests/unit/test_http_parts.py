@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from ordersync.errors import ConfigError, UsageError
 from ordersync.http import RateLimit, ShopClient, parse_rate, path_segment, retry_after_s, safe_text
+from ordersync.wire import keys_in, without_keys
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,13 @@ def test_a_base_url_that_is_unfit_or_would_send_the_key_in_clear_is_a_configurat
 
 def test_a_long_error_is_quoted_in_part() -> None:
     assert len(safe_text("word " * 1000)) < 320
+
+
+def test_a_key_that_looks_like_none_is_not_quoted() -> None:
+    """A platform may quote the key back: it is known from the request, whatever it looks like."""
+    basic = base64.b64encode(b"opaque-word-1:").decode()
+    keys = keys_in(
+        httpx.Headers({"Authorization": f"Basic {basic}", "X-Api-Key": "opaque-word-2", "Accept": "text/json"})
+    )
+    said = without_keys(f"opaque-word-1, opaque-word-2 and {basic} are unknown; text/json", keys)
+    assert said == "<key>, <key> and <key> are unknown; text/json"
