@@ -88,6 +88,16 @@ def normaliser(mapping: Mapping, profile: Profile) -> Callable[[RawOrder], Norma
     return normalise
 
 
+def normaliser_of(connector: Connector, settings: ShopSettings) -> Callable[[RawOrder], Normalised]:
+    """The normaliser of one connector with the mapping it ships, as a shop of these settings has it."""
+    from ordersync.mapping import load_mapping
+
+    package = package_of(connector)
+    text, file_name = _mapping_text(connector.mapping, package, None)
+    mapping = load_mapping(text, file_name, shapes_of(package))
+    return normaliser(mapping, profile_of(connector.platform, settings))
+
+
 def scrubber(mapping: Mapping) -> Callable[[RawOrder], bytes | None]:
     """The payload of an order that could not be understood, without its secret fields; None when it is not JSON."""
 

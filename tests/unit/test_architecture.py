@@ -56,7 +56,7 @@ LAYERS: dict[str, set[str]] = {
     "src/ordersync/http.py": MODEL | {"ordersync.__version__", "ordersync.rate", "ordersync.wire"},
     "src/ordersync/store": MODEL | {"ordersync.store"},
     "src/ordersync/engine": ENGINE,
-    "src/ordersync/testing": MODEL | {"ordersync.testing", "ordersync.connector"},
+    "src/ordersync/testing": MODEL | {"ordersync.testing", "ordersync.connector", "ordersync.bootstrap"},
     "src/ordersync/cli": ENGINE - {"ordersync.http", "ordersync.reconcile"}
     | {
         "ordersync",

@@ -400,7 +400,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.sandbox.log_answers.append((request.method, request.path, reply.status))
         body = encode_body(reply.body)
         self.send_response_only(reply.status)
-        self.send_header("Date", self.date_time_string(self.sandbox.now().timestamp()))
+        if "Date" not in reply.headers:
+            self.send_header("Date", self.date_time_string(self.sandbox.now().timestamp()))
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if body:
