@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 from pydantic import BaseModel
+from tools import decisions
 
 from ordersync.cli import main as _commands  # noqa: F401  # hangs every command on the tree
 from ordersync.cli.app import app
@@ -80,6 +81,17 @@ def test_the_example_states_the_real_defaults(example: Config) -> None:
 def test_what_the_example_calls_not_acted_on_is_what_check_says(example: Config) -> None:
     assert example.not_acted_on == ["schedule", "alerts", "privacy.raw_payloads"]
     assert EXAMPLE.read_text().count("not acted on yet") == len(example.not_acted_on)
+
+
+def test_the_table_of_decisions_is_what_the_code_does_now() -> None:
+    page = decisions.DOCUMENT.read_text(encoding="utf-8")
+    fresh = decisions.render()
+    if fresh != page:
+        now, then = fresh.splitlines(), page.splitlines()
+        gone, new = [x for x in then if x not in now], [x for x in now if x not in then]
+        pytest.fail(
+            "`make decisions` writes it anew:\n" + "\n".join([*("- " + x for x in gone), *("+ " + x for x in new)])
+        )
 
 
 def test_every_command_has_a_help_text_that_fits() -> None:
