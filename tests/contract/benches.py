@@ -23,8 +23,8 @@ NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 class HeadlessBench(SandboxBench):
     deciding_word = (b'"status":"confirmed"', b'"status":"frozen"')
 
-    def __init__(self) -> None:
-        super().__init__(HeadlessConnector, HeadlessSandbox(now=lambda: NOW), page_limit=self.page_size)
+    def __init__(self, connector: type[HeadlessConnector] = HeadlessConnector) -> None:
+        super().__init__(connector, HeadlessSandbox(now=lambda: NOW), page_limit=self.page_size)
 
     def ready_for(self, call: str) -> str:
         order_id = self.place(self.sale(paid=call not in ("confirm", "capture")))
