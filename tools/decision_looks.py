@@ -118,11 +118,23 @@ def policy_of(kind: str, **fields: Any) -> Policy:
 
 
 def tried(before: Decision, state: ActionState, minutes_ago: int = 5) -> list[ActionRecord]:
-    """The journal after the first write that `before` planned came to `state`."""
+    """The journal after the first write that `before` planned came to `state`; a doubt was looked for twice since,
+    unless it is from this moment."""
     at = NOON - timedelta(minutes=minutes_ago)
     [action] = before.actions[:1]
     answer = "400 not allowed" if state is ActionState.REFUSED else None
-    return [ActionRecord(action=action, state=state, intended_at=at, sent_at=at, answered_at=at, answer=answer)]
+    looked = (1, 2) if state is ActionState.DOUBT and minutes_ago else ()
+    return [
+        ActionRecord(
+            action=action,
+            state=state,
+            intended_at=at,
+            sent_at=at,
+            answered_at=at,
+            answer=answer,
+            looked_at=tuple(at + timedelta(minutes=after) for after in looked),
+        )
+    ]
 
 
 def answered(verb: Verb, holds: Iterable[Hold]) -> list[Resolution]:

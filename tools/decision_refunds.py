@@ -203,6 +203,7 @@ def attempts() -> list[Situation]:
         ("accepted by B 5 minutes ago, not visible yet", ActionState.RECEIPTED, 5),
         ("accepted by B 2 hours ago, still not visible", ActionState.RECEIPTED, 120),
         ("refused by B", ActionState.REFUSED, 5),
+        ("sent to B a moment ago, no clear answer", ActionState.DOUBT, 0),
         ("sent to B, no clear answer", ActionState.DOUBT, 5),
         ("certainly not sent (429, no connection)", ActionState.EXPIRED, 5),
         ("seen on B, and no longer", ActionState.SEEN, 60),

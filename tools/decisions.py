@@ -31,6 +31,7 @@ WAITING = {
     "money_held": "{at} waits for the hold on the link's money",
     "money_not_back": "{at} waits an hour for its money to be refunded",
     "in_flight": "{at} waits: the write is under way",
+    "looked_for": "{at} waits to be looked at twice",
     "not_yet_visible": "{at} waits to be shown it, up to an hour",
 }
 UNABLE = {

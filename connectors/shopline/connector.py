@@ -88,6 +88,7 @@ class ShoplineConnector:
         records_progress=False,
         mutes_buyer_mail=True,
         answer_within_s=40.0,  # up to 10 s in the platform's queue of 40, then 30 s for the answer itself
+        queue_s=10.0,  # a queue of 40, worked off at 4 a second, goes on when the caller hangs up
     )
 
     def __init__(self, shop: str, settings: ShoplineSettings) -> None:

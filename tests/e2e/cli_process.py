@@ -51,6 +51,13 @@ class Cli:
 
     config: Path | None = None
     folder: Path | None = None
+
+    @property
+    def database(self) -> Path:
+        """The store of `Shops.cli`."""
+        assert self.folder is not None
+        return self.folder / "own.db"
+
     secrets: frozenset[str] = frozenset()
     environ: dict[str, str] = field(default_factory=dict)
 

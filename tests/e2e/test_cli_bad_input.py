@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.aged import dated_back
 from tests.e2e.cli_process import Cli, Shops
 
 HEADLESS_ORDER = {
@@ -169,6 +170,8 @@ def test_a_typed_write_without_a_clear_answer_says_what_to_do(cli: Cli, shops: S
     assert "in doubt: " in ended.out
     assert "next: ordersync orders show asia:1002 --fresh" in ended.out
     assert max(len(line) for line in ended.out.splitlines()) <= 80
+    dated_back(cli.database)
+    cli("apply")
     assert cli.ok("holds", "list", "--json").json["holds"][-1]["code"] == "in_doubt"
     assert "refund asia:1002: in doubt, not sent again" in cli("status").out
     shops.fault("asia", kind="429", method="POST", path="refund")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.aged import dated_back
 from tests.e2e.cli_process import Cli, Ended, Shops
 
 POLICY = {"cancel": {"from": "any"}, "refund": {"from": ["asia"], "approve_over": ["1 USD"], "carry_after": "0s"}}
@@ -113,8 +114,10 @@ def test_a_doubt_is_sent_again_only_with_its_amount(shops: Shops, cli: Cli, paid
     target = next(h["target"]["shop"] for h in held)
     cli.ok("holds", "resolve", "--code", "needs_approval", "approve", "--yes")
     shops.fault(target, kind="cut_before", method="POST", path="refund")
-    cli("apply")
+    assert cli("apply").code in (1, 3)
     shops.clear_faults(target)
+    dated_back(cli.database)
+    cli("apply")
     found = [h for h in cli.ok("holds", "list", "--json").json["holds"] if h["code"] == "in_doubt"]
     assert len(found) == 1
     hold = found[0]["hold"]

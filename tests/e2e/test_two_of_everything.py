@@ -43,6 +43,13 @@ def the_hold(world: World) -> StoredHold:
     return held
 
 
+def look_twice(world: World) -> None:
+    """What nobody knows the outcome of is looked for; then a person is asked."""
+    for minutes in (7, 5):
+        world.later(minutes=minutes)
+        world.command("apply")
+
+
 def the_link(world: World) -> str:
     store = world.open_store()
     (link,) = store.links()
@@ -108,8 +115,7 @@ def test_a_worker_that_wakes_before_it_announced_the_send_never_sends(
 
 def test_a_worker_that_wakes_after_it_announced_the_send_finds_it_too_late(world: World, case: Case) -> None:
     worker = frozen_at(world, case, "after commit of advance")
-    world.later(minutes=7)
-    world.command("apply")
+    look_twice(world)
     assert the_hold(world).hold.code == "in_doubt"
     assert wake(world, worker).code in (0, 1, 3)
     assert refunds(world, case) == ()
@@ -124,8 +130,7 @@ def test_while_the_sender_stands_still_nobody_can_settle_its_doubt(
     world: World, case: Case, verb: tuple[str, ...]
 ) -> None:
     worker = frozen_at(world, case, sending(case))
-    world.later(minutes=7)
-    world.command("apply")
+    look_twice(world)
     held = the_hold(world)
     assert held.hold.code == "in_doubt"
     refused = world.run("holds", "resolve", held.number, *verb)

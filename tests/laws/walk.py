@@ -130,11 +130,21 @@ def walk(world: World, tally: Tally, *, moments: bool = True) -> Trace:
     return tuple(done)
 
 
+_LOOKS = (NOON + timedelta(minutes=5), NOON + timedelta(minutes=10))
+"""A doubt was looked for twice: a person is asked."""
+
+
 def _record(action: Action, state: ActionState, made: str | None = None) -> ActionRecord:
     sent = None if state in (ActionState.INTENDED, ActionState.EXPIRED) else NOON
     answered = NOON if state in (ActionState.RECEIPTED, ActionState.SEEN, ActionState.REFUSED) else None
     return ActionRecord(
-        action=action, state=state, intended_at=NOON, sent_at=sent, answered_at=answered, platform_ref=made
+        action=action,
+        state=state,
+        intended_at=NOON,
+        sent_at=sent,
+        answered_at=answered,
+        platform_ref=made,
+        looked_at=_LOOKS if state is ActionState.DOUBT else (),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from ordersync_connectors.shopline.sandbox import ShoplineSandbox
+from tests.aged import dated_back
 from tests.e2e.cli_process import Cli, Ended
 from tests.live.back_office import BackOffice
 from tests.live.turnstile import Turnstile
@@ -116,6 +117,10 @@ class Street:
     def apply(self, *arguments: str) -> Ended:
         """The installed program, as a process."""
         return self.cli.real("apply", "--json", *arguments)
+
+    def date_doubts_back(self) -> None:
+        """As if minutes had passed since what is in doubt was sent, and it had been looked for once."""
+        dated_back(self.folder / "own.db")
 
     def apply_again(self) -> Ended:
         """The same command without the second a process needs to start."""

@@ -72,6 +72,7 @@ def test_an_edit_that_opens_as_the_cancel_is_sent_moves_no_money_twice(shops: St
     assert shops.office.order(pair.office)["status"] == "pending"
     shops.apply_again()
     shops.office.drop_edit(pair.office)
+    shops.date_doubts_back()
     for _ in range(2):
         shops.apply_again()
     assert shops.amounts(pair) == [PRICE_MINOR]
@@ -100,6 +101,7 @@ def test_a_cancel_by_hand_that_answers_400_has_paid_back_once(shops: Street) -> 
     ended = shops.cli.real("orders", "cancel", f"office:{pair.office}", "--yes", "--json")
     assert (ended.json["write"]["state"], shops.money_calls()) == ("doubt", [400])
     assert shops.amounts(pair) == [PRICE_MINOR]
+    shops.date_doubts_back()
     for _ in range(2):
         shops.apply_again()
     assert "in_doubt" in shops.holds(pair)
@@ -136,6 +138,7 @@ def test_a_line_cut_before_the_server_is_a_doubt_that_nobody_repeats(shops: Stre
     pair = shops.refunded(550)
     shops.door.watch("POST", "/refund$", cut="before")
     assert shops.writes(shops.apply(), pair) == [("refund", "doubt")]
+    shops.date_doubts_back()
     for _ in range(2):
         assert shops.writes(shops.apply_again(), pair) == []
     assert (shops.amounts(pair), shops.money_calls()) == ([], [None])

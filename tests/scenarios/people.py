@@ -63,4 +63,5 @@ def doubt(world: World, *, happened: bool = False) -> None:
     if happened:
         fake.hidden.append(fake.orders["1"])
     world.apply()
+    world.look_twice()
     assert world.hold_codes() == {"in_doubt"}

@@ -209,6 +209,7 @@ def test_a_typed_write_in_doubt_on_an_order_without_link_is_held_and_looked_for(
     log = SentLog(world.folder / "sent.log")
     result = perform(world.store, world.shops, prepare(world.store, world.shops, ref, FIVE), log, WIDE)
     assert result.state is ActionState.DOUBT
+    world.look_twice()
     assert world.hold_codes() == {"in_doubt"}
     fake.hidden.clear()
     world.applier().run()
@@ -223,7 +224,9 @@ def test_a_typed_write_whose_process_died_is_found_by_apply_without_any_link(wor
     at = world.clock()
     world.store.intend(action, at, at + timedelta(seconds=20), lambda _spent: None)
     world.store.advance(action.key, ActionState.INTENDED, ActionState.SENDING, sent_at=at)
-    world.clock.forward(minutes=5)
+    world.clock.forward(minutes=2)
+    assert world.applier().run().new_holds == []
+    world.clock.forward(minutes=2)
     report = world.applier().run()
     assert world.hold_codes() == {"in_doubt"}
     assert report.new_holds == [world.store.holds()[0].number]

@@ -63,7 +63,7 @@ def test_sending_a_doubt_again_needs_no_second_approval_days_later(world: World)
     world.fakes["b"].answers = ["unknown_not_done"]
     world.apply()
     world.clock.forward(days=5)
-    world.apply()
+    world.look_twice()
     assert world.hold_codes() == {"in_doubt"}
     assert answer(world, Verb.RESEND, amount=usd(1250)).result is not None
     assert world.refunded("b") == [1250]
@@ -75,6 +75,7 @@ def test_a_doubt_on_other_money_than_it_was_sent_on_is_asked_about_anew(world: W
     answer(world, Verb.APPROVE)
     world.fakes["b"].answers = ["unknown_not_done"]
     world.apply()
+    world.look_twice()
     world.refund_by_hand("a", 300)
     world.refund_by_hand("b", 300)
     done = answer(world, Verb.RESEND, code="in_doubt", amount=usd(1250))
@@ -163,7 +164,7 @@ def test_a_typed_doubt_is_sent_again_as_it_was_typed(world: World) -> None:
     log = SentLog(world.folder / "sent.log")
     result = perform(world.store, world.shops, prepare(world.store, world.shops, B, wish), log)
     assert result.state is ActionState.DOUBT
-    world.apply()
+    world.look_twice()
     assert world.hold_codes() == {"in_doubt"}
     done = answer(world, Verb.RESEND, amount=usd(500))
     assert done.result is not None
@@ -178,6 +179,7 @@ def test_a_typed_doubt_on_an_order_without_a_link_may_be_left(world: World) -> N
     log = SentLog(world.folder / "sent.log")
     wish = Wish(ActionKind.REFUND, amount=usd(500))
     perform(world.store, world.shops, prepare(world.store, world.shops, ref, wish), log)
+    world.look_twice()
     assert world.hold_codes() == {"in_doubt"}
     assert not answer(world, Verb.LOOK).closed
     answer(world, Verb.LEAVE)

@@ -73,8 +73,18 @@ def only(decision: Decision) -> Action:
 
 
 def sent(action: Action, state: ActionState, minutes_ago: int = 5, ref: str | None = None) -> ActionRecord:
+    """A doubt was looked for twice since."""
     at = NOON - timedelta(minutes=minutes_ago)
-    return ActionRecord(action=action, state=state, intended_at=at, sent_at=at, answered_at=at, platform_ref=ref)
+    looks = (at + timedelta(minutes=1), at + timedelta(minutes=2)) if state is ActionState.DOUBT else ()
+    return ActionRecord(
+        action=action,
+        state=state,
+        intended_at=at,
+        sent_at=at,
+        answered_at=at,
+        platform_ref=ref,
+        looked_at=looks,
+    )
 
 
 def test_orders_that_agree_need_nothing() -> None:

@@ -188,10 +188,11 @@ def _say_outcome(run: Run, report: ApplyReport) -> None:
 def _apply_code(report: ApplyReport) -> int:
     from ordersync.model import ActionState
 
-    unsure = (ActionState.DOUBT, ActionState.REFUSED)
-    if report.new_holds or report.paused or any(r.hold or r.state in unsure for r in report.results):
+    if report.new_holds or report.paused or any(r.hold or r.state is ActionState.REFUSED for r in report.results):
         return 3
-    return 1 if report.left or any(r.state is ActionState.EXPIRED for r in report.results) else 0
+    # In doubt, it is looked for by the next runs; a person is asked once that was in vain.
+    again = (ActionState.EXPIRED, ActionState.DOUBT)
+    return 1 if report.left or any(r.state in again for r in report.results) else 0
 
 
 def _say_result(run: Run, result: WriteResult) -> None:

@@ -25,6 +25,7 @@ from ordersync.errors import (
 from ordersync.model import Action, ActionState, Decision, Hold, Link, hold_key
 from ordersync.reconcile import Limits, Policy
 from ordersync.reconcile.limits import LIMIT_REACHED
+from ordersync.reconcile.looks import next_look_at
 from ordersync.store import Store, new_owner
 
 CLAIM_FOR = timedelta(minutes=5)
@@ -140,8 +141,8 @@ class Applier:
             shop = self.shops.get(target.shop)
             if shop is None or self.store.link_of(target) is not None:
                 continue
-            if settle(self.store, shop, record, self.clock).state is ActionState.DOUBT:
-                now_known = self.store.action(record.action.key) or record
+            now_known = settle(self.store, shop, record, self.clock)
+            if now_known.state is ActionState.DOUBT and next_look_at(now_known, shop.semantics) is None:
                 number, is_new = self.store.open_hold(doubt_hold(now_known), self.clock())
                 report.new_holds += [number] if is_new else []
 

@@ -61,9 +61,11 @@ from ordersync.model import (
     fact_of,
     stable_hash,
 )
+from ordersync.model.semantics import Semantics
 from ordersync.reconcile import Limits
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
 from ordersync.reconcile.limits import LIMIT_REACHED, Approvals, action_hold_key, check_limits
+from ordersync.reconcile.looks import lets_goods_pass, next_look_at
 from ordersync.store import IntentHeld, Spent, Store, new_owner
 
 SEND_WITHIN = timedelta(seconds=20)
@@ -218,7 +220,10 @@ class Writer:
                     f"{unknown.message}; looked again: it is there ({found.platform_ref})",
                 )
             return WriteResult(
-                action, found.state, f"{unknown.message}; looked again: not there, in doubt", self._doubt(found)
+                action,
+                found.state,
+                f"{unknown.message}; looked again: not there yet, in doubt{_looked_later(found, shop)}",
+                self._doubt(found, shop.semantics),
             )
         except Unauthorized as refused_key:
             self._store_answer(action, ActionState.EXPIRED, refused_key.message)
@@ -243,9 +248,9 @@ class Writer:
         said = "confirmed by reading back" if found.state is ActionState.SEEN else "accepted, not visible yet"
         return WriteResult(action, found.state, f"{answer}; {said}")
 
-    def _doubt(self, record: ActionRecord) -> Hold | None:
+    def _doubt(self, record: ActionRecord, semantics: Semantics) -> Hold | None:
         """An order without a link has no decision that would hold its doubt, so it is held here."""
-        if self.store.link_of(record.action.target) is not None:
+        if self.store.link_of(record.action.target) is not None or next_look_at(record, semantics) is not None:
             return None
         hold = doubt_hold(record)
         self.store.open_hold(hold, self.clock())
@@ -269,6 +274,11 @@ class Writer:
         link = self.store.link_of(action.target)
         members = link.members if link else (action.target,)
         return lambda spent: check_limits(action, spent.since(self.run_started_at), spent, limits, members)
+
+
+def _looked_later(record: ActionRecord, shop: Shop) -> str:
+    at = next_look_at(record, shop.semantics)
+    return f"; an apply after {at:%H:%M:%S} UTC looks again" if at is not None else ""
 
 
 def doubt_hold(record: ActionRecord) -> Hold:
@@ -393,5 +403,7 @@ def settle(store: Store, shop: Shop, record: ActionRecord, clock: Clock) -> Acti
         store.advance(action.key, state, ActionState.SEEN, platform_ref=effect)
         store.close_hold(action_hold_key("in_doubt", action), now, "it was found")
     elif state is ActionState.DOUBT:
-        store.advance(action.key, state, ActionState.DOUBT, looked_at=now)
+        looked = record.model_copy(update={"state": state, "looked_at": (*record.looked_at, now)})
+        free = lets_goods_pass(looked, shop.semantics)
+        store.advance(action.key, state, ActionState.DOUBT, looked_at=now, frees_order=free)
     return store.action(action.key) or record

@@ -45,6 +45,8 @@ class Semantics(Frozen):
     mutes_buyer_mail: bool = True
     visibility_lag: timedelta = timedelta(0)
     answer_within_s: float = 30.0
+    queue_s: float = 0.0
+    """How long a write may stand in the platform's queue after its caller gave up."""
 
     @field_serializer("refund_by")
     def _in_order(self, words: frozenset[RefundBy]) -> list[str]:

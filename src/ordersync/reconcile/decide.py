@@ -35,6 +35,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile.answers import Answers
 from ordersync.reconcile.doubts import doubt_evidence, doubt_message, doubt_steps
+from ordersync.reconcile.looks import lets_goods_pass, next_look_at
 from ordersync.reconcile.members import Member, in_flight_minor, money_digest
 from ordersync.reconcile.pairing import Pairing, pair_refunds
 from ordersync.reconcile.policy import Policy
@@ -81,6 +82,13 @@ class Case:
 
     def open_actions(self, target: OrderRef) -> list[ActionRecord]:
         return [a for a in self.journal if a.action.target == target and a.state.is_open]
+
+    def keeps_goods_waiting(self, target: OrderRef) -> bool:
+        """A write to this order is planned, or open in a way that parcels and steps wait for too."""
+        semantics = self.member(target).semantics
+        return any(a.target == target for a in self.actions) or any(
+            not lets_goods_pass(a, semantics) for a in self.open_actions(target)
+        )
 
     def attempts(self, target: OrderRef, fact_id: str) -> list[ActionRecord]:
         return [a for a in self.journal if a.action.target == target and a.action.fact_id == fact_id]
@@ -284,11 +292,18 @@ def reconcile(
 
 
 def _hold_doubts(case: Case) -> None:
-    """A write nobody knows the outcome of stops all money on its link; so does one whose record never showed."""
+    """A write nobody knows the outcome of stops all money on its link, looked for or held."""
     for record in case.journal:
         action = record.action
         if record.state is ActionState.DOUBT:
             case.money_blocked = case.money_blocked or action.kind.moves_money
+            look_at = next_look_at(record, case.member(action.target).semantics)
+            if look_at is not None:
+                said = (
+                    f"a {action.kind} was sent to {action.target} without a clear answer; it is looked for again"
+                )
+                case.wait("looked_for", said, action.target, action.fact_id or "", look_at)
+                continue
             case.hold(
                 "in_doubt",
                 doubt_message(action),

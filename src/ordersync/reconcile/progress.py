@@ -121,7 +121,7 @@ def _not_now(case: Case, fact: Fact, wanted: Progress, member: Member, before: C
         code, why = ill_dated
         case.hold(code, f"{fact.origin} is {wanted} and {target} is not; {why}", fact.fact_id, target=target)
         return code
-    if case.open_actions(target) or any(a.target == target for a in case.actions):
+    if case.keeps_goods_waiting(target):
         case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)
         return "one_at_a_time"
     return None

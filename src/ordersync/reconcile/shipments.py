@@ -318,7 +318,7 @@ def _owed(
     if fact.happened_at is not None and case.now < fact.happened_at + lag:
         case.wait("carry_after", f"carried once it is {lag} old", target, fact.fact_id, fact.happened_at + lag)
         return CellState.OWED, "carry_after"
-    if case.open_actions(target) or any(a.target == target for a in case.actions):
+    if case.keeps_goods_waiting(target):
         case.wait("one_at_a_time", f"{target} gets one write at a time", target, fact.fact_id)
         return CellState.OWED, "one_at_a_time"
     return _plan(case, shipping, member, table, owed)

@@ -22,7 +22,7 @@ from ordersync.store.owner import lives
 from ordersync.store.part import Part
 from ordersync.store.records import SPENT_WINDOW, ActionStep, IntentHeld, Spent
 from ordersync.store.resolutions import free_approvals, use_approvals
-from ordersync.store.tables import ACTION_EVENTS, ACTIONS, LEASES, instant_text
+from ordersync.store.tables import ACTION_EVENTS, ACTIONS, LEASES, UNSETTLED, instant_text
 
 FINAL = frozenset({ActionState.SEEN, ActionState.EXPIRED, ActionState.REFUSED, ActionState.LEFT})
 _NEVER_SENT = (ActionState.INTENDED, ActionState.SENDING)
@@ -85,10 +85,12 @@ class Journal(Part):
         looked_at: datetime | None = None,
         platform_ref: str | None = None,
         answer: str | None = None,
+        frees_order: bool = False,
     ) -> bool:
         """Move an action from `expect` to `to` (they may be equal, to record a look); False when it is elsewhere.
 
-        A field left None keeps what is stored; `looked_at` is appended. `at` is the step's time, by default the
+        `frees_order`: parcels and steps of the order no longer wait for it; money there still does. A field left
+        None keeps what is stored; `looked_at` is appended. `at` is the step's time, by default the
         latest instant given, else now. ValueError for `expect` a final state: those never move again.
         """
         if expect in FINAL:
@@ -104,11 +106,12 @@ class Journal(Part):
             ).first()
             if stored is None:
                 return False
+            holds_order = to.is_open and not frees_order and not _another_open(connection, stored)
             looks = json.dumps([*json.loads(stored.looked_at), *looked.values()])
             connection.execute(
                 update(ACTIONS)
                 .where(ACTIONS.c.key == key, ACTIONS.c.state == expect.value)
-                .values(state=to.value, is_open=to.is_open, looked_at=looks, **instants, **words)
+                .values(state=to.value, is_open=holds_order, looked_at=looks, **instants, **words)
             )
             texts = {name: instant_text(value) for name, value in instants.items()}
             _append(connection, key, moment, to, {**texts, **words, **looked})
@@ -158,7 +161,7 @@ class Journal(Part):
         if target is not None:
             query = query.where(ACTIONS.c.shop == target.shop, ACTIONS.c.order_id == target.order_id)
         if open_only:
-            query = query.where(ACTIONS.c.is_open)
+            query = query.where(UNSETTLED)
         with self.db.read() as connection:
             return [record_of_row(row) for row in connection.execute(query)]
 
@@ -221,6 +224,13 @@ class Journal(Part):
             connection.execute(delete(LEASES).where(LEASES.c.owner == owner))
 
 
+def _another_open(connection: Connection, stored: Row[tuple[object, ...]]) -> bool:
+    """A parcel went out while this write was in doubt, and is not settled yet."""
+    same_order = (ACTIONS.c.shop == stored.shop, ACTIONS.c.order_id == stored.order_id)
+    found = select(ACTIONS.c.key).where(*same_order, ACTIONS.c.is_open, ACTIONS.c.key != stored.key).limit(1)
+    return connection.execute(found).first() is not None
+
+
 def _refuse_second_write(connection: Connection, action: Action) -> None:
     about = {"shop": action.target.shop, "order": action.target.order_id, "operation": action.kind.value}
     used = connection.execute(select(ACTIONS.c.state).where(ACTIONS.c.key == action.key)).scalar_one_or_none()
@@ -232,9 +242,13 @@ def _refuse_second_write(connection: Connection, action: Action) -> None:
             **about,
         )
     open_kind = connection.execute(
-        select(ACTIONS.c.state).where(
-            ACTIONS.c.shop == action.target.shop, ACTIONS.c.order_id == action.target.order_id, ACTIONS.c.is_open
+        select(ACTIONS.c.state)
+        .where(
+            ACTIONS.c.shop == action.target.shop,
+            ACTIONS.c.order_id == action.target.order_id,
+            UNSETTLED if action.kind.moves_money else ACTIONS.c.is_open,
         )
+        .limit(1)
     ).scalar_one_or_none()
     if open_kind is not None:
         raise Held(
@@ -249,7 +263,7 @@ def _spent(connection: Connection, now: datetime) -> Spent:
     rows = connection.execute(
         select(ACTIONS)
         .where(
-            or_(ACTIONS.c.intended_at >= now - SPENT_WINDOW, ACTIONS.c.is_open),
+            or_(ACTIONS.c.intended_at >= now - SPENT_WINDOW, UNSETTLED),
             ACTIONS.c.state.not_in(_DID_NOT_HAPPEN),
         )
         .order_by(ACTIONS.c.intended_at, ACTIONS.c.key)

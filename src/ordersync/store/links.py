@@ -12,7 +12,7 @@ from ordersync.errors import Held, UsageError
 from ordersync.model import Ledger, LedgerRow, Link, LinkOrigin, OrderRef
 from ordersync.store import holds
 from ordersync.store.part import Part
-from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META, ORDERS, instant_text
+from ordersync.store.tables import ACTIONS, LEDGER, LINKS, MEMBERS, META, ORDERS, UNSETTLED, instant_text
 
 RULES_DIGEST = "rules_digest"
 
@@ -50,7 +50,7 @@ class Links(Part):
             pairs = tuple_(ACTIONS.c.shop, ACTIONS.c.order_id)
             open_target = connection.execute(
                 select(ACTIONS.c.shop, ACTIONS.c.order_id)
-                .where(ACTIONS.c.is_open, (ACTIONS.c.link_id == link_id) | pairs.in_(list(link.members)))
+                .where(UNSETTLED, (ACTIONS.c.link_id == link_id) | pairs.in_(list(link.members)))
                 .limit(1)
             ).first()
             if open_target is not None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     event,
+    or_,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -377,6 +378,9 @@ LEDGER = _table("ledger")
 HOLDS = _table("holds")
 RESOLUTIONS = _table("resolutions")
 ACTIONS = _table("actions")
+UNSETTLED = or_(ACTIONS.c.is_open, ACTIONS.c.state.in_(("doubt", "receipted")))
+"""Not read back. A doubt that a person is asked about is not `is_open`: it keeps the money of its order waiting, and
+nothing else."""
 ACTION_EVENTS = _table("action_events")
 LEASES = _table("leases")
 RUNS = _table("runs")
