@@ -91,6 +91,16 @@ def test_what_is_missing_must_be_held_by_name() -> None:
         assert "is missing and nothing says why" in " ".join(verdict(sale, lists, other).surprises)
 
 
+@pytest.mark.parametrize("call", ["pack", "ship"])
+def test_a_doubtful_parcel_says_why_the_goods_have_not_left_and_nothing_about_money(call: str) -> None:
+    sale, lists = day(calm=False)
+    lists["web"]["w1"].parcels = {}
+    doubt = HeldSale("H-1", "in_doubt", f"a {call} was sent to web:w1 and no clear answer came.", "web")
+    assert verdict(sale, lists, doubt).surprises == []
+    lists["web"]["w1"].refunds = {}
+    assert "a refund of 500 is missing and nothing says why" in " ".join(verdict(sale, lists, doubt).surprises)
+
+
 def test_a_hold_on_an_ordinary_sale_is_a_surprise() -> None:
     sale, lists = day()
     assert "held without need" in " ".join(

@@ -17,8 +17,8 @@ MARK = "os-"
 """How every note of a write by ordersync begins or contains its mark."""
 
 MONEY, GOODS, CANCEL = "money", "goods", "cancel"
-_WORDS = {MONEY: "refund", GOODS: "parcel", CANCEL: "cancel"}
-"""What a hold about a write says the write was."""
+_WORDS = {MONEY: ("refund",), GOODS: ("parcel", "a pack ", "a ship "), CANCEL: ("cancel",)}
+"""What a hold about a write says the write was: the fact when it was refused, the call when it is in doubt."""
 _ABOUT: Mapping[str, str] = {
     "cancel_after_shipping": CANCEL,
     "cancel_with_parcels": CANCEL,
@@ -53,7 +53,7 @@ class HeldSale:
     def keeps(self, what: str) -> bool:
         """Whether it may keep this kind of thing from being carried; a cancel that is held keeps parcels back too."""
         if self.code in ("refused", "in_doubt", "not_visible"):
-            return _WORDS[what] in self.text
+            return any(word in self.text for word in _WORDS[what])
         about = _ABOUT.get(self.code, MONEY)
         return about == what or (about == CANCEL and what == GOODS)
 
