@@ -117,7 +117,7 @@ class Resolver:
         if reply.verb is Verb.APPROVE:
             self._answer(stored, reply, hold.facts)
             what = f"these {len(hold.batch)} writes" if hold.batch else "this write"
-            return Resolved(number, f"approved: the next apply makes exactly {what}, within three days")
+            return Resolved(number, f"approved: apply makes exactly {what} once it is due, within three days")
         if hold.batch:
             return self._leave_batch(stored, reply)
         if reply.verb is Verb.COMPARE:
