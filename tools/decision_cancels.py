@@ -131,6 +131,16 @@ def states() -> list[Situation]:
     )
     return [
         *(Situation(CANCEL, f"A; B is {said}", look(a(), one)) for said, one in on_b),
+        Situation(
+            CANCEL + " and a refund of all",
+            "A; B is shipped",
+            look(a(refunds=[R("r1", 10_000)]), goods("B", parcel())),
+        ),
+        Situation(
+            CANCEL + " and a refund of all",
+            "A; B is shipped, then refunded by hand",
+            look(a(refunds=[R("r1", 10_000)]), goods("B", parcel(), refunds=[R("s1", 10_000)])),
+        ),
         Situation("a parcel left, then a cancel", "A", look(shipped, b())),
         Situation(
             "a parcel left, then a cancel", "A; B is paid; its cancel refunds", look(shipped, b(semantics=PAYING))

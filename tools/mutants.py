@@ -20,6 +20,7 @@ SITUATIONS = (
     "tests/unit/test_reconcile_goods.py",
     "tests/unit/test_reconcile_memory.py",
     "tests/unit/test_pairing_goods.py",
+    "tests/unit/test_late_cancels.py",
 )
 
 
@@ -46,6 +47,7 @@ MUTANTS = (
             ("return None if left else pairs", "return pairs"),
         ),
     ),
+    _one("pays what a late cancel gave back", "refunds.py", "if late is not None:", "if late == 'never':"),
     _one("pairs different goods", "goods_named.py", "else mine == theirs", "else mine != {}"),
     _one("pending counts as done", "refunds.py", "if not _completed(_counted(case, row)):", "if False:"),
     _one(
@@ -98,8 +100,8 @@ MUTANTS = (
     _one("goods claimed twice", "shipments.py", "left[key] -= count", "left[key] -= 0"),
     _one(
         "a cancel of what was shipped",
-        "cancels.py",
-        "if member.has_parcel(FulfillmentState.SHIPPED, FulfillmentState.DELIVERED):",
+        "late_cancels.py",
+        "if member.has_parcel(*GONE):",
         "if False:",
     ),
     _one(

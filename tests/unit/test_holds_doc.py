@@ -87,7 +87,7 @@ def codes_of(text: str) -> set[str]:
                 named.append(call.args[place])
             for node in named:
                 found |= words_of(node, function, module)
-        if function.name == "ill_dated":
+        if function.name in ("ill_dated", "too_late"):
             found |= returned_first(function)
     return {word for word in found if re.fullmatch(r"[a-z]+(_[a-z]+)*", word)}
 

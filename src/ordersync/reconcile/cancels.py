@@ -13,16 +13,14 @@ from ordersync.model import (
     CellState,
     Fact,
     FactKind,
-    FulfillmentState,
     LedgerRow,
     Money,
-    OrderRef,
-    OrderStatus,
     Purse,
     fact_id_of,
     stable_hash,
 )
 from ordersync.reconcile.decide import Case
+from ordersync.reconcile.late_cancels import hold_too_late
 from ordersync.reconcile.members import Member, in_flight_minor, money_digest
 from ordersync.reconcile.refunds import UNSEEN_AFTER
 
@@ -162,29 +160,9 @@ def _owed(case: Case, fact: Fact, member: Member, before: Cell | None) -> tuple[
 
 
 def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
-    """States in which a cancel is a person's decision, even where the platform would accept it."""
-    order, target = member.order, member.ref
-    code: str | None = None
-    said = ""
-    if member.has_parcel(FulfillmentState.SHIPPED, FulfillmentState.DELIVERED):
-        code, said = "cancel_after_shipping", "already shipped"
-    elif member.has_parcel(FulfillmentState.PACKED):
-        code, said = "cancel_with_parcels", "packed for shipping"
-    elif order is not None and order.order_status is OrderStatus.COMPLETED:
-        code, said = "cancel_completed", "completed"
-    elif order is not None and order.archived:
-        code, said = "cancel_archived", "archived"
-    left = _left_elsewhere(case, target)
-    if code is None and left is not None:
-        code, said = "cancel_after_shipping", f"the same sale as {left}, which is already shipped"
+    """Held because of what became of the order there, or because of the cancel's age."""
+    code, target = hold_too_late(case, member, fact), member.ref
     if code is not None:
-        case.hold(
-            code,
-            f"{fact.origin} was cancelled but {target} is {said}",
-            fact.fact_id,
-            target=target,
-            next_steps=case.cancel_steps(target),
-        )
         return code
     happened_at = fact.happened_at
     ill_dated = case.ill_dated(fact, target)
@@ -200,13 +178,6 @@ def _too_late(case: Case, fact: Fact, member: Member) -> str | None:
             next_steps=case.cancel_steps(target),
         )
     return code
-
-
-def _left_elsewhere(case: Case, target: OrderRef) -> OrderRef | None:
-    """Another order of the sale whose goods have left and that is not cancelled: one says cancel, one says sent."""
-    gone = (FulfillmentState.SHIPPED, FulfillmentState.DELIVERED)
-    found = [m for m in case.others(target) if m.has_parcel(*gone) and m.order and not m.order.is_cancelled]
-    return found[0].ref if found else None
 
 
 def _not_now(case: Case, fact: Fact, member: Member) -> str | None:

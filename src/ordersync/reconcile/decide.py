@@ -69,6 +69,8 @@ class Case:
     holds: list[Hold] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    with_cancel: dict[OrderRef, list[Fact]] = field(default_factory=dict)
+    """Refunds made with a cancel that is too late for this order: they wait with it."""
     used: dict[tuple[OrderRef, str], list[int]] = field(default_factory=dict)
     """Approvals that let a write pass a check, per target and fact."""
     money_blocked: bool = False
@@ -250,6 +252,7 @@ def reconcile(
     order is planned; the rest waits for the next look.
     """
     from ordersync.reconcile.cancels import decide_cancel
+    from ordersync.reconcile.late_cancels import hold_money_alone
     from ordersync.reconcile.partial import hold_partial_cancels
     from ordersync.reconcile.progress import decide_progress
     from ordersync.reconcile.refunds import decide_refunds
@@ -285,6 +288,7 @@ def reconcile(
     case.pairing = pair_refunds(case.members, refund_rows, case.journal)
     decide_refunds(case)
     decide_cancel(case)
+    hold_money_alone(case)
     hold_partial_cancels(case)
     decide_shipments(case)
     decide_progress(case)

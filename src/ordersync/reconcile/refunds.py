@@ -20,6 +20,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile.conflicts import hold_conflicts
 from ordersync.reconcile.decide import Case
+from ordersync.reconcile.late_cancels import waits_with_cancel
 from ordersync.reconcile.members import Member, RefundRecord, in_flight_minor, money_digest
 from ordersync.reconcile.pairing import TOLERANCE_MINOR, Row
 from ordersync.reconcile.refund_lines import Unsayable, purpose_at
@@ -238,6 +239,9 @@ def _not_now(case: Case, row: Row, member: Member, amount: Money, before: Cell |
     if not _completed(_counted(case, row)):
         case.wait("refund_pending", f"{fact.origin} refund of {amount} is not completed yet", target, fact.fact_id)
         return "pending"
+    late = waits_with_cancel(case, fact, _counted(case, row), member)
+    if late is not None:
+        return late
     unable = before is not None and before.state is CellState.CANNOT
     if unable and not case.approved("now_possible", fact.fact_id, target, amount):
         case.hold(
