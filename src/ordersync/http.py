@@ -38,8 +38,8 @@ from ordersync.errors import (
 )
 from ordersync.rate import RateLimit as RateLimit
 from ordersync.rate import parse_rate as parse_rate
+from ordersync.wire import LOOK_FIRST, keys_in, no_answer, no_connection, without_keys
 from ordersync.wire import describe_broken as describe_broken
-from ordersync.wire import keys_in, without_keys
 from ordersync.wire import path_segment as path_segment
 from ordersync.wire import retry_after_s as retry_after_s
 from ordersync.wire import safe_text as safe_text
@@ -106,7 +106,7 @@ class Answer:
         """The error to raise when this answer is not what the platform promises; `why` quotes no values."""
         what = f"{self.about.get('operation') or 'request'}: {why}"
         if self.written:
-            return OutcomeUnknown(what, code=code, next_step=_LOOK_FIRST, **self.about)
+            return OutcomeUnknown(what, code=code, next_step=LOOK_FIRST, **self.about)
         return BrokenAnswer(what, code=code, next_step="run the same command again later", **self.about)
 
     @property
@@ -262,18 +262,13 @@ class ShopClient:
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as lost:
-            raise Transient(
-                f"{operation}: no connection to {self.shop}",
-                code="no_connection",
-                next_step="check the network and base_url, then run the same command again",
-                **about,
-            ) from lost
+            raise no_connection(lost, about) from lost
         except _Unread as unread:
             if writing:
-                raise _no_answer(str(unread), about, writing=True) from unread
+                raise no_answer(str(unread), about, writing=True) from unread
             raise BrokenAnswer(f"{operation}: {unread}", code=unread.code, **about) from unread
         except httpx.HTTPError as lost:
-            raise _no_answer(type(lost).__name__, about, writing=writing) from lost
+            raise no_answer(type(lost).__name__, about, writing=writing) from lost
         return self._judge(response, body, sent_at, about, writing=writing)
 
     def _build(
@@ -372,8 +367,17 @@ class ShopClient:
                 **about,
             )
         if status >= 500 or status in self._doubtful or status < 400:
+            if writing and status < 400:
+                # 307 and 308 promise that nothing was done here, 303 that it was, and proxies mix them up.
+                raise OutcomeUnknown(
+                    f"{what}: {self.shop} redirects ({status}) instead of answering; not followed, a key must not "
+                    "travel, and whether it acted is not known",
+                    code="redirected",
+                    next_step=f"{LOOK_FIRST}; if it goes on, correct base_url of shop {self.shop}",
+                    **about,
+                )
             if writing:
-                raise _no_answer(f"HTTP {status}{said}", about, writing=True)
+                raise no_answer(f"HTTP {status}{said}", about, writing=True)
             if status < 400:
                 raise BrokenAnswer(
                     f"{what}: {self.shop} redirects ({status}); not followed, a key must not travel",
@@ -428,24 +432,8 @@ class _Unread(Exception):
         self.code = code
 
 
-def _no_answer(why: str, about: dict[str, Any], *, writing: bool) -> OrdersyncError:
-    if writing:
-        return OutcomeUnknown(
-            f"{about['operation']}: sent, but no clear answer came ({why})",
-            next_step=_LOOK_FIRST,
-            **about,
-        )
-    return Transient(
-        f"{about['operation']}: the answer did not arrive whole ({why})",
-        code="no_answer",
-        next_step="run the same command again",
-        **about,
-    )
-
-
-_LOOK_FIRST = "do not send it again by hand; ordersync looks at the order again first"
 _DOUBTFUL_STATUSES = frozenset({408})
 """Below 500, but says nothing about what was done: Request Timeout."""
-_SAME_AGAIN = frozenset({"another_host", "answer_too_large", "redirected"})
+_SAME_AGAIN = frozenset({"another_host", "answer_too_large", "bad_certificate", "redirected"})
 """Reads that would be answered the same way again at once."""
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)

@@ -6,13 +6,17 @@ import base64
 import email.utils
 import math
 import re
+import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from ordersync.errors import UsageError
+from ordersync.errors import OrdersyncError, OutcomeUnknown, Transient, UsageError
+
+LOOK_FIRST = "do not send it again by hand; ordersync looks at the order again first"
 
 
 def safe_text(text: str) -> str:
@@ -77,6 +81,50 @@ def retry_after_s(headers: httpx.Headers) -> float | None:
         return max(0.0, (email.utils.parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def no_connection(lost: Exception, about: dict[str, Any]) -> Transient:
+    """Nothing was sent. TLS is agreed on before the request, so a refused certificate has seen neither it nor the
+    key; asked again at once it would be refused again."""
+    what, shop = about["operation"], about["shop"]
+    cause: BaseException | None = lost
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Transient(
+            f"{what}: the certificate of {shop} is not to be trusted ({cause.verify_message}); nothing was sent",
+            code="bad_certificate",
+            next_step="check base_url and this machine's clock; another may be answering in the shop's name",
+            **about,
+        )
+    if cause is not None:
+        return Transient(
+            f"{what}: no encrypted connection to {shop} ({cause.reason or 'TLS failed'}); nothing was sent",
+            code="no_tls",
+            next_step="check base_url, then run the same command again",
+            **about,
+        )
+    return Transient(
+        f"{what}: no connection to {shop}",
+        code="no_connection",
+        next_step="check the network and base_url, then run the same command again",
+        **about,
+    )
+
+
+def no_answer(why: str, about: dict[str, Any], *, writing: bool) -> OrdersyncError:
+    if writing:
+        return OutcomeUnknown(
+            f"{about['operation']}: sent, but no clear answer came ({why})",
+            next_step=LOOK_FIRST,
+            **about,
+        )
+    return Transient(
+        f"{about['operation']}: the answer did not arrive whole ({why})",
+        code="no_answer",
+        next_step="run the same command again",
+        **about,
+    )
 
 
 _LONGEST_QUOTE = 300

@@ -20,8 +20,8 @@ from ordersync.engine.apply import ApplyReport
 from ordersync.model import OrderRef
 from ordersync.testing.sandbox import Reply, Request, SandboxServer
 
-Moment = Literal["before", "write", "after"]
-"""Reads before the first write, writes, or reads after a write."""
+Moment = Literal["before", "write", "after", "reads"]
+"""Reads before the first write, writes, reads after a write, or all reads."""
 Spoil = Callable[[Request, Reply], Reply]
 KINDS = ("refund", "cancel", "ship")
 BUYER = ("kim@example.com",)
@@ -39,7 +39,12 @@ class Spoiling:
     def __call__(self, request: Request, reply: Reply) -> Reply:
         writes = request.method != "GET"
         self.written += writes
-        meant = {"before": not writes and not self.written, "write": writes, "after": not writes and self.written}
+        meant = {
+            "before": not writes and not self.written,
+            "write": writes,
+            "after": not writes and self.written,
+            "reads": not writes,
+        }
         if not meant[self.moment]:
             return reply
         self.struck += 1
