@@ -205,6 +205,7 @@ def attempts() -> list[Situation]:
         ("refused by B", ActionState.REFUSED, 5),
         ("sent to B a moment ago, no clear answer", ActionState.DOUBT, 0),
         ("sent to B, no clear answer", ActionState.DOUBT, 5),
+        ("sent to B, in doubt and left so; the link is new", ActionState.LEFT, 5),
         ("certainly not sent (429, no connection)", ActionState.EXPIRED, 5),
         ("seen on B, and no longer", ActionState.SEEN, 60),
     ]

@@ -144,6 +144,20 @@ def test_a_doubt_left_by_a_person_frees_the_order_and_still_counts(world: World)
     assert world.fakes["b"].calls == ["refund", "refund"]
 
 
+def test_a_doubt_that_was_left_is_not_sent_again_when_the_link_is_made_anew(world: World) -> None:
+    """The answer spoke for the old link; that the refund may have happened is as true as before."""
+    doubt(world)
+    answer(world, Verb.LEAVE)
+    world.store.remove_link("L1")
+    world.link(OrderRef("a", "1"), B)
+    world.refund_by_hand("a", 5000)
+    for _ in range(3):
+        world.clock.forward(minutes=5)
+        world.apply()
+    assert world.refunded("b") == [5000], "only the new one"
+    assert world.hold_codes() == {"tried_before"}
+
+
 def test_a_write_of_an_earlier_database_can_be_sent_again(world: World) -> None:
     world.refund_by_hand("a", 1250)
     action = world.plan()[0]

@@ -30,6 +30,9 @@ def after_attempts(case: Case, fact_id: str, target: OrderRef, what: str) -> tup
                     target=target,
                 )
             return CellState.SENT, "not_visible"
+        if record.state is ActionState.LEFT:
+            case.hold_tried(record.action)
+            return CellState.SENT, "tried_before"
         if record.state is ActionState.REFUSED:
             said = f": {record.answer}" if record.answer else ""
             case.hold("refused", f"{target} refused {what}{said}", record.action.key, target=target)

@@ -119,6 +119,9 @@ def _owed(case: Case, fact: Fact, member: Member, before: Cell | None) -> tuple[
                     target=target,
                 )
             return CellState.SENT, "not_visible"
+        if record.state is ActionState.LEFT:
+            case.hold_tried(record.action)
+            return CellState.SENT, "tried_before"
         if record.state is ActionState.REFUSED:
             said = f": {record.answer}" if record.answer else ""
             case.hold(

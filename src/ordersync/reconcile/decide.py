@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from ordersync.model import (
     Action,
+    ActionKind,
     ActionRecord,
     ActionState,
     Cell,
@@ -202,6 +203,23 @@ class Case:
             return "dated_ahead", "a date so far ahead is not waited for"
         return None
 
+    def hold_tried(self, action: Action) -> None:
+        """Owed still, and tried before without proof that it did not happen: never again without a person."""
+        amount = f" of {action.amount}" if action.amount else ""
+        steps = {
+            ActionKind.REFUND: self.refund_steps(action.target, action.amount, "if it is still owed"),
+            ActionKind.CANCEL: self.cancel_steps(action.target),
+        }
+        self.hold(
+            "tried_before",
+            f"a {action.kind}{amount} at {action.target} was tried and may have happened; it is not tried again",
+            action.key,
+            action.fact_id or "",
+            money=action.amount,
+            target=action.target,
+            next_steps=steps.get(action.kind, ()),
+        )
+
     def look_steps(self) -> tuple[str, ...]:
         shown = tuple(f"ordersync orders show {ref} --fresh" for ref in self.link.members)
         return (*shown, f"ordersync links remove {self.link.link_id}   if these are not the same sale")
@@ -292,7 +310,16 @@ def reconcile(
     hold_partial_cancels(case)
     decide_shipments(case)
     decide_progress(case)
+    _hold_used_keys(case)
     return case.result()
+
+
+def _hold_used_keys(case: Case) -> None:
+    """A key is used once for ever: what would be tried under a used one may have happened then."""
+    used = {record.action.key for record in case.journal}
+    for action in [action for action in case.actions if action.key in used]:
+        case.actions.remove(action)
+        case.hold_tried(action)
 
 
 def _hold_doubts(case: Case) -> None:

@@ -179,6 +179,9 @@ def _after_attempts(
             return CellState.SENT, "in_flight"
         if record.state is ActionState.RECEIPTED:
             return _unseen(case, row, member, record)
+        if record.state is ActionState.LEFT:
+            case.hold_tried(action)
+            return CellState.SENT, "tried_before"
         if record.state in (ActionState.SEEN, ActionState.REFUSED):
             said = f": {record.answer}" if record.answer else ""
             seen = record.state is ActionState.SEEN
