@@ -63,6 +63,11 @@ def test_a_large_refund_waits_for_approval_and_is_then_carried_once(cli: Cli, pa
     assert held[0]["verbs"] == ["look", "approve", "leave"]
     shown = narrow(cli.ok("holds", "show", held[0]["hold"])).out
     assert f"ordersync holds resolve {held[0]['hold']} approve" in shown
+    for text in (shown, narrow(cli.ok("holds", "list")).out, narrow(cli("plan")).out):
+        kept_from = next(line for line in text.splitlines() if held[0]["hold"] in line)
+        assert f"{held[0]['target']['shop']}:" in kept_from, (
+            "equal holds are told apart by the order they are about"
+        )
     first, *others = held
     cli.ok("holds", "resolve", first["hold"], "approve")
     cli("holds", "resolve", first["hold"], "leave", "--reason", "no").failed(

@@ -48,6 +48,7 @@ def test_plan_shows_the_batch_its_limit_and_nothing_to_write(cli: Cli, tmp_path:
     assert told["writes"] == []
     assert [len(hold["batch"]) for hold in told["holds"]] == [2]
     assert told["new_holds"] == []
+    assert "Nothing was written: what is due waits for you." in " ".join(cli("apply").out.split())
     saved = tmp_path / "p"
     cli.ok("plan", "--out", str(saved))
     assert '"actions": []' in saved.read_text()

@@ -113,6 +113,16 @@ def test_a_refund_typed_through_ordersync_is_still_carried_at_the_second_look() 
     assert only(second).key == only(first).key
 
 
+def test_two_equal_refunds_typed_through_ordersync_are_marked_twice_in_the_books() -> None:
+    """Each was announced and typed by a person; only a copy of ours would make the second one doubtful."""
+    marks = ("os-bbbbbbbb", "os-cccccccc")
+    a = build_order("a", refunds=[R("r1", 500, note=marks[0], minutes_ago=50), R("r2", 500, note=marks[1])])
+    journal = [sent(typed(A, mark, 500), ActionState.SEEN, ref=f"r{n}") for n, mark in enumerate(marks, 1)]
+    look = decide(a, build_order("b", purse=Purse.BOOKS), journal=journal)
+    assert codes(look) == set()
+    assert only(look).amount == usd(500)
+
+
 def test_a_typed_refund_seen_once_and_not_shown_now_still_counts_as_paid() -> None:
     """A read can come from a replica that lags: what was read back once has been paid."""
     a = build_order("a", purse=Purse.BOOKS, refunds=[R("r1", 6000)])

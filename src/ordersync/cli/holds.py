@@ -37,7 +37,7 @@ def list_holds(
         (
             one.number,
             one.hold.code,
-            one.hold.link_id or (run.names.of(one.hold.target) if one.hold.target else one.hold.subject),
+            _about(run, one.hold),
             one.hold.money or "",
             "closed" if one.closed_at else age(one.opened_at, run.now),
             run.names.within(one.hold.message),
@@ -73,7 +73,8 @@ def show(
     hold = found.hold
     money = f"  {hold.money}" if hold.money else ""
     state = f"closed: {found.closed_because}" if found.closed_at else f"opened {age(found.opened_at, run.now)}"
-    say(f"{found.number}  {hold.code}  {hold.subject}{money}  {state}")
+    where = f" at {run.names.of(hold.target)}" if hold.target and hold.link_id else ""
+    say(f"{found.number}  {hold.code}  {hold.subject}{where}{money}  {state}")
     for line in wrapped(run.names.within(hold.message)):
         say(line)
     for fact in hold.evidence:
@@ -94,6 +95,12 @@ def show(
                 say(f"  {typed}")
                 typed = ""
             say(f"  {typed:<50}  {meaning}")
+
+
+def _about(run: Run, hold: Hold) -> str:
+    """The link and, where it keeps something from one order of it, that order; else what there is."""
+    order = run.names.of(hold.target) if hold.target else None
+    return " ".join(filter(None, (hold.link_id, order))) or hold.subject
 
 
 def _answers(run: Run, found: StoredHold) -> list[str]:

@@ -172,13 +172,19 @@ def _why_stale(run: Run, action: Action) -> str:
     return "no longer as it was planned; not written"
 
 
+def _why_nothing(report: ApplyReport) -> str:
+    if any(decision.actions for decision in report.decisions):
+        return "what is due is not as it was planned" if report.stale else "what is due waits for you"
+    return f"{'nothing else' if report.left else 'nothing'} is due"
+
+
 def _say_outcome(run: Run, report: ApplyReport) -> None:
     links = run.store.link_count()
     away = {decision.link_id for decision in report.decisions if not decision.agrees}
     away |= {link_id for link_id, _ in report.left}
     agree = f"{links - len(away)} of {count(links, 'link')} agree"
     if not report.results:
-        say(f"Nothing was written: {'nothing else' if report.left else 'nothing'} is due. {agree}.")
+        say(f"Nothing was written: {_why_nothing(report)}. {agree}.")
         return
     unsure = len(report.results) - len(report.done)
     not_done = f", {unsure} not" if unsure else ""
@@ -232,9 +238,10 @@ def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
     waits = _wait_lines(run, made)
     listed = holds if everything else holds[:SHOWN]
     numbers = run.store.hold_numbers([hold.key for hold in listed])
-    run.names.learn_from(hold.message for hold in listed)
+    run.names.learn_from(text for hold in listed for text in (hold.message, str(hold.target or "")))
     for hold in listed:
-        label = " ".join(filter(None, ("held", numbers.get(hold.key), hold.link_id))) + ": "
+        where = run.names.of(hold.target) if hold.target and hold.link_id else None
+        label = " ".join(filter(None, ("held", numbers.get(hold.key), hold.link_id, where))) + ": "
         for line in wrapped(f"{hold.code}: {run.names.within(hold.message)}", label):
             say(line)
         lines = batch_lines(run, hold)

@@ -372,6 +372,8 @@ def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Pa
 
 def _repeat(case: Case, row: Row, payment: Payment) -> tuple[RefundRecord, RefundRecord] | None:
     """An equal refund at the same member within a day of one of this fact's own records."""
+    # What a person typed through ordersync bears a mark in the shop and none here: it is theirs.
+    paired = {r.slot: r for one in case.pairing.rows for r in one.all_records}
     for record in row.all_records:
         if record.token is not None or record.created_at is None:
             continue
@@ -382,7 +384,7 @@ def _repeat(case: Case, row: Row, payment: Payment) -> tuple[RefundRecord, Refun
                 continue
             if record.lines and other.lines and record.lines != other.lines:
                 continue  # other goods: nobody clicked the same twice
-            ours = other.token is not None
+            ours = paired.get(other.slot, other).token is not None
             if abs(other.created_at - record.created_at) <= REPEAT_WITHIN and (
                 payment.purse is Purse.GATEWAY or ours
             ):
