@@ -349,3 +349,18 @@ def test_lines_refunded_already_are_not_named_again() -> None:
     action = only(look(a, b, semantics=BY_LINES))
     assert action.amount == usd(5000)
     assert action.refund_lines == (), "two units do not fit beside the one refunded before: the amount alone goes"
+
+
+def test_a_parcel_of_another_installation_stops_the_goods_of_its_link() -> None:
+    """A second ordersync at work on the same shops would ship what this one ships."""
+    foreign = parcel("q1", 1).model_copy(update={"note": "ordersync os-aaaaaaaa"})
+    decision = look(order("a", parcel("p1")), order("b", foreign))
+    assert codes(decision) == {"another_installation"}
+    assert "b:1 q1 os-aaaaaaaa" in decision.holds[0].message
+    assert not decision.actions
+
+
+def test_a_parcel_of_ours_is_known_after_the_database_was_lost() -> None:
+    action = only(look(order("a", parcel("p1")), order("b")))
+    ours = parcel("q1").model_copy(update={"note": f"ordersync {action.token}"})
+    assert look(order("a", parcel("p1")), order("b", ours)).agrees

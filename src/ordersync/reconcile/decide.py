@@ -270,6 +270,7 @@ def reconcile(
     order is planned; the rest waits for the next look.
     """
     from ordersync.reconcile.cancels import decide_cancel
+    from ordersync.reconcile.foreign import hold_foreign_parcels
     from ordersync.reconcile.late_cancels import hold_money_alone
     from ordersync.reconcile.partial import hold_partial_cancels
     from ordersync.reconcile.progress import decide_progress
@@ -309,6 +310,7 @@ def reconcile(
     hold_money_alone(case)
     hold_partial_cancels(case)
     decide_shipments(case)
+    hold_foreign_parcels(case)
     decide_progress(case)
     _hold_used_keys(case)
     return case.result()
