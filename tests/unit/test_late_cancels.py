@@ -1,4 +1,4 @@
-"""What a cancel gave back is not paid where the goods have left and the cancel itself is held."""
+"""Cancels and the money that goes with them: too late, of several payments, and of an unknown time."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import pytest
 from tests.unit.test_reconcile import ANY, EVERYONE, QUIET, REFUNDING, codes, decide, only
 
 from ordersync.model import (
+    ActionKind,
     Cancellation,
     CellState,
     Decision,
     FactKind,
+    Hold,
     Ledger,
     Link,
     LinkOrigin,
     Order,
     Progress,
+    Purse,
     Resolution,
     Verb,
 )
@@ -136,7 +139,7 @@ def test_leaving_the_hold_leaves_the_cancel_and_its_money() -> None:
         assert cell.state is CellState.WAIVED
 
 
-def decided(orders: tuple[Order, ...], answer: Resolution) -> Decision:
+def decided(orders: tuple[Order, ...], answer: Resolution, policy: Policy = EVERYONE) -> Decision:
     link = Link(
         link_id="L1",
         members=tuple(o.ref for o in orders),
@@ -144,4 +147,91 @@ def decided(orders: tuple[Order, ...], answer: Resolution) -> Decision:
         made_at=NOON - timedelta(days=1),
     )
     members = [Member(o.ref, o, CAN, REFUNDING) for o in orders]
-    return reconcile(link, Ledger(), members, (), EVERYONE, NOON, NOON - timedelta(days=10), (answer,))
+    return reconcile(link, Ledger(), members, (), policy, NOON, NOON - timedelta(days=10), (answer,))
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "payments", "held"),
+    [
+        ((30, 30), ("pay-a-1", "pay-a-2"), False),
+        ((30, 30), ("pay-a-1", "pay-a-1"), True),
+        ((30, 30), (None, None), True),
+        ((30, 20), ("pay-a-1", "pay-a-2"), True),
+    ],
+    ids=["one of each payment", "twice of one", "of who knows which", "ten minutes later"],
+)
+def test_what_one_cancel_gave_back_of_two_payments_is_no_repeat(
+    minutes_ago: tuple[int, int], payments: tuple[str | None, str | None], held: bool
+) -> None:
+    """Paid as 50.00 and 50.00; the platform refunds each payment as it cancels."""
+    refunds = [
+        R(f"c{place}", 5000, minutes_ago=minutes_ago[place], payment_id=payments[place]) for place in (0, 1)
+    ]
+    order = build_order("a", captured=[5000, 5000], refunds=refunds, cancelled_minutes_ago=30)
+    decision = decide(order, build_order("b", purse=Purse.GATEWAY))
+    assert ("looks_like_repeat" in codes(decision)) is held
+    assert bool(decision.actions) is not held
+
+
+def test_refunds_of_two_payments_without_a_cancel_may_be_a_repeat() -> None:
+    refunds = [R("r1", 5000, payment_id="pay-a-1"), R("r2", 5000, payment_id="pay-a-2")]
+    decision = decide(
+        build_order("a", captured=[5000, 5000], refunds=refunds), build_order("b", purse=Purse.GATEWAY)
+    )
+    assert "looks_like_repeat" in codes(decision)
+    assert not decision.actions
+
+
+def approve(hold: Hold) -> Resolution:
+    return Resolution(
+        number=1,
+        hold="H-1",
+        hold_key=hold.key,
+        code=hold.code,
+        verb=Verb.APPROVE,
+        link_id="L1",
+        target=hold.target,
+        facts=hold.facts,
+        digest=hold.digest or "",
+        who="kim",
+        why="yes",
+        at=NOON,
+    )
+
+
+def undated(order: Order) -> Order:
+    """The platform does not say when."""
+    refunds = tuple(refund.model_copy(update={"created_at": None}) for refund in order.refunds or ())
+    cancellation = Cancellation() if order.cancellation else None
+    return order.model_copy(update={"refunds": refunds, "cancellation": cancellation})
+
+
+LAGGING = Policy(
+    refund=KindPolicy(sources="any"), cancel=KindPolicy(sources="any", carry_after=timedelta(minutes=10))
+)
+
+
+def test_an_undated_refund_a_person_approved_does_not_wait_for_an_age_it_never_gets() -> None:
+    orders = undated(build_order("a", refunds=[R("r1", 500)])), build_order("b", purse=Purse.GATEWAY)
+    held = decide(*orders, policy=LAGGING).holds
+    assert [hold.code for hold in held] == ["differs_at_link"]
+    after = decided(orders, approve(held[0]), LAGGING)
+    assert [action.pays_buyer for action in after.actions] == [True]
+    assert not after.waits
+
+
+def test_an_undated_cancel_a_person_approved_does_not_wait_either() -> None:
+    orders = undated(build_order("a", captured=0, cancelled_minutes_ago=5)), build_order("b", captured=0)
+    held = decide(*orders, policy=LAGGING).holds
+    assert [hold.code for hold in held] == ["differs_at_link"]
+    after = decided(orders, approve(held[0]), LAGGING)
+    assert [action.kind for action in after.actions] == [ActionKind.CANCEL]
+    assert not after.waits
+
+
+def test_an_undated_cancel_a_person_approved_says_at_once_that_money_is_not_back() -> None:
+    orders = undated(build_order("a", cancelled_minutes_ago=5)), build_order("b")
+    held = decide(*orders, policy=LAGGING).holds
+    after = decided(orders, approve(held[0]), LAGGING)
+    assert codes(after) == {"money_not_back"}
+    assert not after.waits

@@ -215,7 +215,8 @@ def _money_not_back(case: Case, fact: Fact, member: Member, left: int) -> None:
     target = member.ref
     currency = member.order.money_currency if member.order else NO_CURRENCY
     money = Money(amount_minor=left, currency=currency)
-    patience_ends: datetime = (fact.happened_at or case.now) + MONEY_BACK_WITHIN
+    # Of unknown age it got here by a person's approval, which ends every wait.
+    patience_ends = fact.happened_at + MONEY_BACK_WITHIN if fact.happened_at else case.now
     if case.now < patience_ends:
         case.wait(
             "money_not_back",
@@ -242,7 +243,7 @@ def _carry_after(case: Case, fact: Fact, member: Member) -> str | None:
     lag = case.policy.cancel.carry_after
     if lag is None:
         lag = member.semantics.visibility_lag
-    ready_at = (fact.happened_at or case.now) + lag
+    ready_at = fact.happened_at + lag if fact.happened_at else case.now
     if case.now < ready_at:
         case.wait("carry_after", f"carried once it is {lag} old", member.ref, fact.fact_id, ready_at)
         return "carry_after"

@@ -83,6 +83,17 @@ def hold_money_alone(case: Case) -> None:
         hold_too_late(case, case.member(ref), None)
 
 
+def of_one_cancel(member: Member, one: RefundRecord, other: RefundRecord) -> bool:
+    """One cancel gave them back, each of another payment: equal amounts there are no double click."""
+    at = member.order.cancellation.cancelled_at if member.order and member.order.cancellation else None
+    if at is None or one.payment_id is None or other.payment_id is None or one.payment_id == other.payment_id:
+        return False
+    times = [
+        record.created_at for record in (one, other) if record.token is None and record.created_at is not None
+    ]
+    return len(times) > 1 and all(abs(time - at) <= MADE_WITH for time in times)
+
+
 def _left_elsewhere(case: Case, target: OrderRef) -> OrderRef | None:
     """Another order of the sale whose goods have left and that is not cancelled: one says cancel, one says sent."""
     found = [m for m in case.others(target) if m.has_parcel(*GONE) and m.order and not m.order.is_cancelled]

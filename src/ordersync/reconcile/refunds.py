@@ -20,7 +20,7 @@ from ordersync.model import (
 )
 from ordersync.reconcile.conflicts import hold_conflicts
 from ordersync.reconcile.decide import Case
-from ordersync.reconcile.late_cancels import waits_with_cancel
+from ordersync.reconcile.late_cancels import of_one_cancel, waits_with_cancel
 from ordersync.reconcile.members import Member, RefundRecord, in_flight_minor, money_digest
 from ordersync.reconcile.pairing import TOLERANCE_MINOR, Row
 from ordersync.reconcile.refund_lines import Unsayable, purpose_at
@@ -363,7 +363,8 @@ def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Pa
     if payment.purse is Purse.GATEWAY or case.policy.refund.carry_after is not None:
         default = max(PAYING_LAG, member.semantics.visibility_lag)
         lag = case.policy.refund.carry_after if case.policy.refund.carry_after is not None else default
-        ready_at = (fact.happened_at or case.now) + lag
+        # Of unknown age it got here by a person's approval, which ends the wait.
+        ready_at = fact.happened_at + lag if fact.happened_at else case.now
         if case.now < ready_at:
             case.wait("carry_after", f"carried once it is {lag} old", target, fact.fact_id, ready_at)
             return True
@@ -384,6 +385,8 @@ def _repeat(case: Case, row: Row, payment: Payment) -> tuple[RefundRecord, Refun
                 continue
             if record.lines and other.lines and record.lines != other.lines:
                 continue  # other goods: nobody clicked the same twice
+            if of_one_cancel(case.member(record.member), record, other):
+                continue
             ours = paired.get(other.slot, other).token is not None
             if abs(other.created_at - record.created_at) <= REPEAT_WITHIN and (
                 payment.purse is Purse.GATEWAY or ours
