@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ordersync.model import iso_exponent, minor_units
+from ordersync.model.money import LARGEST_MINOR
 
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -293,7 +294,10 @@ def _minor_of_text(value: str, code: str) -> int:
 
 def minor_from_minor(value: Any, _code: str, ctx: Context) -> int:
     """Minor units are whole: a fraction of a cent is not an amount."""
-    return integer(value, ctx)
+    minor = integer(value, ctx)
+    if abs(minor) > LARGEST_MINOR:
+        raise Bad("amount is too large")
+    return minor
 
 
 Amount = Callable[[Any, str, Context], int]

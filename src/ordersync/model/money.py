@@ -9,7 +9,7 @@ from functools import lru_cache
 from iso4217 import Currency as IsoCurrency
 from pydantic import BaseModel, ConfigDict
 
-_LARGEST_MINOR = 10**15
+LARGEST_MINOR = 10**15
 """Beyond this an amount is taken for a broken payload; it also keeps sums inside 64-bit integers."""
 
 
@@ -53,7 +53,7 @@ class Money(BaseModel):
             raise ValueError(f'{parts[0]!r} is not a number; write an amount as "45.00 USD"') from None
         if not scaled.is_finite() or scaled != scaled.to_integral_value():
             raise ValueError(f"{text!r} has more digits than {currency} has ({exponent})")
-        if abs(scaled) > _LARGEST_MINOR:
+        if abs(scaled) > LARGEST_MINOR:
             raise ValueError(f"{text!r} is too large")
         return cls(amount_minor=int(scaled), currency=currency)
 
@@ -108,7 +108,7 @@ def minor_units(amount: Decimal, currency: str, exponents: Mapping[str, int] | N
             return 0
         raise ValueError("amount is too large")
     scaled = amount.scaleb(_exponent(currency, exponents)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
-    if abs(scaled) > _LARGEST_MINOR:
+    if abs(scaled) > LARGEST_MINOR:
         raise ValueError("amount is too large")
     return int(scaled)
 
