@@ -6,6 +6,7 @@ Knows the list envelope, the `Link` header and the three fields of an order that
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ class _Envelope(msgspec.Struct):
 
 class _Head(msgspec.Struct):
     id: Any = None
+    updated_at: Any = None
 
 
 class Marks(msgspec.Struct):
@@ -51,6 +53,10 @@ class Listing(NamedTuple):
     unreadable: tuple[Unreadable, ...]
     next_url: str | None
     """As the platform gave it; the client refuses to follow it to another host."""
+    moved_at: tuple[datetime, ...]
+    """`updated_at` of the rows that state one."""
+    answered_at: datetime
+    """By the platform's clock; by ours when it was asked where it tells none."""
 
     @property
     def size(self) -> int:
@@ -73,9 +79,12 @@ def split(answer: Answer) -> Listing:
         raise answer.broken("the page cannot be read", code="broken_page") from None
     orders: list[RawOrder] = []
     unreadable: list[Unreadable] = []
+    moved_at: list[datetime] = []
     for place, raw in enumerate(rows, start=1):
         payload = bytes(raw)
-        order_id = _id_of(payload)
+        order_id, moved = _head_of(payload)
+        if moved is not None:
+            moved_at.append(moved)
         if order_id is None:
             unreadable.append(
                 Unreadable("no_id", f"row {place} of a page ({len(payload)} bytes) has no id as text")
@@ -85,7 +94,8 @@ def split(answer: Answer) -> Listing:
             unreadable.append(Unreadable("order_too_large", f"order {order_id[:100]} has {size}"))
         else:
             orders.append(RawOrder(order_id=order_id, payload=payload, sent_at=answer.sent_at))
-    return Listing(tuple(orders), tuple(unreadable), next_link(answer))
+    answered_at = answer.dated_at or answer.sent_at
+    return Listing(tuple(orders), tuple(unreadable), next_link(answer), tuple(moved_at), answered_at)
 
 
 def next_link(answer: Answer) -> str | None:
@@ -122,10 +132,19 @@ def _is_next(relation: str) -> bool:
     return relation.lower() == "next"
 
 
-def _id_of(payload: bytes) -> str | None:
-    """The id, which is promised as text (26 digits do not fit a number)."""
+def _head_of(payload: bytes) -> tuple[str | None, datetime | None]:
+    """The id, which is promised as text (26 digits do not fit a number), and `updated_at` where it is an instant."""
     try:
-        stated = _HEAD.decode(payload).id
+        head = _HEAD.decode(payload)
     except NOT_JSON:
+        return None, None
+    order_id = head.id if isinstance(head.id, str) and head.id.strip() else None
+    return order_id, _instant(head.updated_at)
+
+
+def _instant(stated: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(stated) if isinstance(stated, str) else None
+    except ValueError:
         return None
-    return stated if isinstance(stated, str) and stated.strip() else None
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -32,6 +32,10 @@ _WIDEN_MOST = 8
 _MOST_ROUNDS = 8
 _MOST_RESTARTS = 3
 _MOST_PAGES = 2_000
+_ROUNDING = timedelta(seconds=1)
+"""How far a row's date may lie outside the seconds asked for: whether milliseconds are cut is not documented."""
+_JUST_NOW = timedelta(minutes=5)
+"""A row may still be listed where it was before somebody touched it: for so long, generously."""
 
 
 class Counted(NamedTuple):
@@ -136,7 +140,7 @@ class ChangedScan:
         """Read the piece below `top` if it fits one page; otherwise make it narrower and say where to go on."""
         first = max(at.low, at.top - at.width)
         hidden = at.passes[0] == "h"
-        found = self._ask.listing(first, at.top, hidden=hidden)
+        found = self._asked_for(self._ask.listing(first, at.top, hidden=hidden), at, first)
         full = found.size >= self._limits.page_limit
         if found.next_url is None and not full:
             self._done(at, first, found.size)
@@ -214,7 +218,26 @@ class ChangedScan:
             # How long a cursor lives is not documented: one that is refused starts its round again.
             at.rounds = _Rounds(number=rounds.number, before=rounds.before, restarts=rounds.restarts + 1)
             return Page(next_cursor=_text(at), total=at.total)
-        return self._take(at, rounds, found)
+        return self._take(at, rounds, self._asked_for(found, at, max(at.low, at.top - 1)))
+
+    def _asked_for(self, found: Listing, at: _Position, first: int) -> Listing:
+        """The page, if its rows lie between `first` and `top`. A cache that takes two questions for one answers
+        with rows of other seconds; taken for an answer, it would end the piece with its orders missing.
+
+        A row that was touched after the pass had begun may still stand where it stood: beside others that fit.
+        """
+        low, high = (datetime.fromtimestamp(second, UTC) for second in (first, at.top))
+        outside = [moved for moved in found.moved_at if not low - _ROUNDING <= moved <= high + _ROUNDING]
+        began = max(datetime.fromtimestamp(at.high, UTC), found.answered_at - _JUST_NOW)
+        if not outside or (len(outside) < found.size and min(outside) > began):
+            return found
+        raise BrokenAnswer(
+            f"list orders: {len(outside)} of {found.size} rows have an updated_at outside the window asked for",
+            code="outside_window",
+            shop=self._shop,
+            operation="list orders",
+            next_step="run the same command again; if it stays, something between answers with old pages",
+        )
 
     def _take(self, at: _Position, rounds: _Rounds, found: Listing) -> Page:
         """Add a page to its round; at the round's end compare it with the one before."""

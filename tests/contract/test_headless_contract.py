@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import pytest
 from tests.contract.benches import HeadlessBench
@@ -11,6 +12,11 @@ from ordersync.testing import Bench, ConnectorContract
 
 
 class TestHeadless(ConnectorContract):
+    exempt: ClassVar[Mapping[str, str]] = {
+        "test_a_page_of_another_window_is_not_the_end": "whether the date filters work is not documented: rows "
+        "outside are dropped, and a page of nothing else may rightly be the last"
+    }
+
     @pytest.fixture
     def bench(self) -> Iterator[Bench]:
         bench = HeadlessBench()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from datetime import timedelta
 
 import pytest
 
-from ordersync.connector import Page
+from ordersync.connector import Page, Window
 from ordersync.errors import ConfigError, NotFound, OrdersyncError, Refused, Transient, Unauthorized, UsageError
 from ordersync.testing.bench import CannotArrange
 from ordersync.testing.contract_rig import MOST_PAGES, Elsewhere, Rig, status_reply
@@ -15,6 +16,8 @@ from ordersync.testing.proxy import Turn
 from ordersync.testing.sandbox import Fault, FaultKind, Reply, Request, SandboxServer
 
 LASTING: tuple[FaultKind, ...] = ("429", "500_before", "502_html", "cut_before", "torn_body")
+EARLIER = timedelta(minutes=30)
+"""Between the orders of one window and the next: more than a feed's overlap."""
 NO_PAGE = (b"", b"null", b"{}", b'"ok"', b"<html></html>", b'{"orders": [{"id": "1"')
 
 
@@ -138,6 +141,30 @@ class Feeds:
             rig.proxy.add_turn(Turn(before=lambda _, last=last: last, times=99_999))  # type: ignore[misc]  # bound per turn
             with pytest.raises(OrdersyncError):
                 list(pages)
+            rig.proxy.clear()
+
+    def test_a_page_of_another_window_is_not_the_end(self, rig: Rig) -> None:
+        """A cache that takes two questions for one answers with orders of earlier days: those asked for are then
+        missing, and nothing else says so."""
+        placed = self.placed(rig, rig.bench.page_size - 1)
+        dates = [order.updated_at or order.placed_at for order in map(rig.order, placed)]
+        later = Window(since=max(date for date in dates if date is not None) + EARLIER)
+        for feed in self.whole(rig):
+            if next(known.lists_open for known in rig.connector.feeds if known.name == feed):
+                continue  # it asks for no window
+            answers: list[tuple[str, Reply]] = []
+
+            def keep(request: Request, reply: Reply, answers: list[tuple[str, Reply]] = answers) -> Reply:
+                answers.append((request.path, reply))
+                return reply
+
+            rig.proxy.add_turn(Turn(after=keep, times=MOST_PAGES))
+            assert set(placed) <= listed(list(rig.pages(feed)))
+            rig.proxy.clear()
+            path, stale = next((path, reply) for path, reply in answers if placed[0].encode() in reply.body)
+            rig.proxy.add_turn(Turn(before=lambda _, stale=stale: stale, path=f"{path}$", times=99_999))  # type: ignore[misc]  # bound per turn
+            error = rig.error(lambda feed=feed: list(rig.pages(feed, window=later)))  # type: ignore[misc]  # bound per turn
+            assert isinstance(error, Transient)
             rig.proxy.clear()
 
     @pytest.mark.parametrize("status", [401, 403])

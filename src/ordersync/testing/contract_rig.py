@@ -118,10 +118,16 @@ class Rig:
         """From a day before the platform's now: everything the suite places."""
         return Window(since=self.bench.now - timedelta(days=1))
 
-    def pages(self, feed: str, connector: Connector | None = None, cursor: str | None = None) -> Iterator[Page]:
+    def pages(
+        self,
+        feed: str,
+        connector: Connector | None = None,
+        cursor: str | None = None,
+        window: Window | None = None,
+    ) -> Iterator[Page]:
         """Every page of a whole pass, from a cursor on. As the engine, it takes a cursor that came before for a
         broken answer. AssertionError when it does not end."""
-        asked, window = connector or self.connector, self.window
+        asked, window = connector or self.connector, window or self.window
         known = {cursor}
         for _ in range(MOST_PAGES):
             page = asked.pull(feed, window, cursor)
