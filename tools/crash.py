@@ -52,8 +52,8 @@ MUTANTS = (
     Mutant(
         "settle by amount alone",
         "src/ordersync/engine/effects.py",
-        "if token_in(refund.note) == action.token and refund.amount.amount_minor > 0:",
-        "if refund.amount == action.amount:",
+        "(refund.id for refund in paid if token_in(refund.note) == action.token)",
+        "(refund.id for refund in paid if refund.amount == action.amount)",
         "refund in doubt, then an equal one by hand, asia pays, cut_before -> office",
     ),
     Mutant(
