@@ -254,15 +254,18 @@ def _say_rest(run: Run, made: Plan, *, everything: bool) -> None:
         for link_id, why in waits:
             for line in wrapped(why, f"waits {link_id}: "):
                 say(line)
-        for link_id, why in _all_skipped(run, made):
+        skipped = list(_all_skipped(run, made))
+        for link_id, why in skipped:
             for line in wrapped(run.names.within(why), f"skipped {link_id}: "):
                 say(line)
-    more = "" if everything or not (waits or made.skipped) else " (--all)"
+    else:
+        skipped = made.skipped
+    more = "" if everything or not (waits or skipped) else " (--all)"
     settled = made.links - made.looked
     looked = f"{count(made.links, 'link')}: {made.agree + settled} agree"
     if settled and made.looked:
         looked += f" ({settled} of them unchanged since they did)"
-    for line in wrapped(f"{looked}. Held {len(holds)}, waiting {len(waits)}, skipped {len(made.skipped)}{more}"):
+    for line in wrapped(f"{looked}. Held {len(holds)}, waiting {len(waits)}, skipped {len(skipped)}{more}"):
         say(line)
 
 

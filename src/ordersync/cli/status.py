@@ -56,7 +56,7 @@ def status(run: Run, json: JsonOption = False) -> int:
     )
     say(f"{count(facts['links'], 'link')}, {facts['unsettled_links']} of them not settled (ordersync plan)")
     if facts["waits"] or facts["in_doubt"]:
-        say(f"{count(facts['waits'], 'write')} waiting for their time (plan --all), {facts['in_doubt']} in doubt")
+        say(f"{count(facts['waits'], 'write')} not yet due (plan --all), {facts['in_doubt']} in doubt")
     for write in facts["open_writes"]:
         say(
             f"{write['kind']} {run.names.within(write['target'])}: {OPEN_STATES.get(write['state'], write['state'])}"

@@ -119,7 +119,7 @@ def _facts(order: Order) -> Iterator[Event]:
     for refund in order.refunds or ():
         if refund.created_at is not None and refund.amount.amount_minor > 0:
             units = sum(line.quantity for line in refund.lines or ())
-            lines = f", {units} units" if units else ""
+            lines = f", {units} {'unit' if units == 1 else 'units'}" if units else ""
             yield Event(
                 refund.created_at, shop, f"{ref} refund {refund.id} {refund.status}, {refund.amount}{lines}"
             )
