@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.contract.careless import CAUGHT_BY
 
+from ordersync.testing import ConnectorContract
+
 ROOT = Path(__file__).resolve().parents[2]
 CARELESS = "tests/contract/careless.py"
 
@@ -42,3 +44,19 @@ def test_each_broken_promise_is_caught_by_the_case_that_is_about_it() -> None:
 def test_the_same_cases_pass_on_a_connector_that_breaks_none() -> None:
     cases = {f"{CARELESS}::TestHonest::{case}" for case in CAUGHT_BY.values() if "archive" not in case}
     assert red(*sorted(cases)) == (set(), len(cases) - 1)  # one is skipped: this one takes lines
+
+
+def test_cases_the_platform_never_sees_are_left_out_where_only_it_shall_answer() -> None:
+    class Everything(ConnectorContract):
+        pass
+
+    class OnTheServer(ConnectorContract):
+        platform_answers_only = True
+
+    def cases(suite: type[ConnectorContract]) -> set[str]:
+        return {name for name in dir(suite) if name.startswith("test_") and getattr(suite, name) is not None}
+
+    left_out = cases(Everything) - cases(OnTheServer)
+    assert "test_a_redirect_of_a_write_is_never_followed" in left_out
+    assert "test_no_clear_answer_is_doubt_and_what_happened_happened_once" not in left_out
+    assert cases(OnTheServer) < cases(Everything)

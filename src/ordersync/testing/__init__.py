@@ -1,6 +1,7 @@
 """Shipped test kit: sandbox servers with state, quotas and faults; the conformance suite for connectors.
 
-`ConnectorContract` needs pytest, which ordersync itself does not: it is only imported when it is asked for.
+`ConnectorContract` and `ReadContract` need pytest, which ordersync itself does not: they are only imported when asked
+for.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from ordersync.testing.bench import Bench, SandboxBench, Truth
 
 if TYPE_CHECKING:
-    from ordersync.testing.contract import ConnectorContract
+    from ordersync.testing.contract import ConnectorContract, ReadContract
 
-__all__ = ["Bench", "ConnectorContract", "SandboxBench", "Truth"]
+__all__ = ["Bench", "ConnectorContract", "ReadContract", "SandboxBench", "Truth"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "ConnectorContract":
+    if name not in ("ConnectorContract", "ReadContract"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import pytest
 
     parts = ("contract", "contract_doubt", "contract_feeds", "contract_reads", "contract_rig", "contract_writes")
     pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in parts))
-    from ordersync.testing.contract import ConnectorContract
+    from ordersync.testing import contract
 
-    return ConnectorContract
+    return getattr(contract, name)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from ordersync.errors import OutcomeUnknown, Refused, Transient, Unauthorized
-from ordersync.testing.contract_rig import Elsewhere, Rig, names_of, no_such, of_another, status_reply
+from ordersync.testing.contract_rig import (
+    Elsewhere,
+    Rig,
+    names_of,
+    no_such,
+    of_another,
+    proxy_answers,
+    status_reply,
+)
 from ordersync.testing.contract_writes import EVERY_CALL
 from ordersync.testing.proxy import Turn
 from ordersync.testing.sandbox import Fault, FaultKind, SandboxServer
@@ -19,6 +27,7 @@ SAID = "the key {secret} of kim.archer@example.com, +1 503 555 0142, is not allo
 class Doubt:
     """Part of ConnectorContract."""
 
+    @proxy_answers
     @EVERY_CALL
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refused_key_did_nothing(self, rig: Rig, call: str, status: int) -> None:
@@ -30,6 +39,7 @@ class Doubt:
         assert len(rig.proxy.writes) == 1
         assert rig.truth(order_id) == before
 
+    @proxy_answers
     @EVERY_CALL
     @pytest.mark.parametrize("status", [400, 404, 409, 422])
     def test_a_refusal_is_a_refusal_or_a_doubt_and_never_success(self, rig: Rig, call: str, status: int) -> None:
@@ -42,6 +52,7 @@ class Doubt:
         assert len(rig.proxy.writes) == 1
         del order_id
 
+    @proxy_answers
     @EVERY_CALL
     def test_too_many_requests_is_certainly_not_done_and_may_be_tried_later(self, rig: Rig, call: str) -> None:
         rig.needs(call)
@@ -54,6 +65,7 @@ class Doubt:
         assert len(rig.proxy.writes) == 1
         assert rig.truth(order_id) == before
 
+    @proxy_answers
     @EVERY_CALL
     @pytest.mark.parametrize("fault", BEFORE)
     def test_no_clear_answer_is_doubt_though_nothing_happened(self, rig: Rig, call: str, fault: FaultKind) -> None:
@@ -81,6 +93,7 @@ class Doubt:
         assert len(after.refunds) <= len(before.refunds) + 1
         assert len(after.parcels) <= len(before.parcels) + 1
 
+    @proxy_answers
     @EVERY_CALL
     @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"<html></html>"])
     def test_a_success_that_shows_nothing_is_doubt(self, rig: Rig, call: str, body: bytes) -> None:
@@ -99,6 +112,7 @@ class Doubt:
         assert isinstance(rig.error(lambda: send(rig.connector)), OutcomeUnknown)
         assert len(rig.proxy.writes) == 1
 
+    @proxy_answers
     @EVERY_CALL
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
     def test_a_redirect_of_a_write_is_never_followed(self, rig: Rig, call: str, status: int) -> None:
@@ -113,6 +127,7 @@ class Doubt:
         assert len(rig.proxy.writes) == 1
         assert rig.truth(order_id) == before
 
+    @proxy_answers
     @EVERY_CALL
     def test_without_a_connection_nothing_happened(self, rig: Rig, call: str) -> None:
         rig.needs(call)
@@ -137,6 +152,7 @@ class Doubt:
         error = rig.error(lambda: getattr(rig.connector, call)(no_such(order_id), *request, "k-contract-3"))
         assert isinstance(error, Refused | OutcomeUnknown)
 
+    @proxy_answers
     @EVERY_CALL
     def test_what_a_refusal_quotes_holds_no_key_and_no_buyer(self, rig: Rig, call: str) -> None:
         rig.needs(call)

@@ -11,7 +11,7 @@ import pytest
 from ordersync.connector import Page, Window
 from ordersync.errors import ConfigError, NotFound, OrdersyncError, Refused, Transient, Unauthorized, UsageError
 from ordersync.testing.bench import CannotArrange
-from ordersync.testing.contract_rig import MOST_PAGES, Elsewhere, Rig, status_reply
+from ordersync.testing.contract_rig import MOST_PAGES, Elsewhere, Rig, proxy_answers, status_reply
 from ordersync.testing.proxy import Turn
 from ordersync.testing.sandbox import Fault, FaultKind, Reply, Request, SandboxServer
 
@@ -96,6 +96,7 @@ class Feeds:
                     continue
             assert set(placed) <= listed(pages)
 
+    @proxy_answers
     @pytest.mark.parametrize("fault", LASTING)
     def test_a_page_that_fails_is_not_the_end(self, rig: Rig, fault: FaultKind) -> None:
         placed = self.placed(rig)
@@ -109,6 +110,7 @@ class Feeds:
             rest = list(rig.pages(feed, cursor=first.next_cursor))
             assert set(placed) <= listed([first, *rest])
 
+    @proxy_answers
     @pytest.mark.parametrize("body", NO_PAGE)
     def test_an_answer_that_is_no_page_is_not_the_end(self, rig: Rig, body: bytes) -> None:
         self.placed(rig)
@@ -120,6 +122,7 @@ class Feeds:
                 assert isinstance(error, Transient)
             rig.proxy.clear()
 
+    @proxy_answers
     def test_a_page_that_repeats_for_ever_is_noticed(self, rig: Rig) -> None:
         placed = self.placed(rig)
         with contextlib.suppress(CannotArrange):
@@ -167,6 +170,7 @@ class Feeds:
             assert isinstance(error, Transient)
             rig.proxy.clear()
 
+    @proxy_answers
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refused_key_ends_a_pass_as_that(self, rig: Rig, status: int) -> None:
         for feed in rig.connector.feeds:
@@ -175,6 +179,7 @@ class Feeds:
             assert isinstance(error, Unauthorized)
             rig.proxy.clear()
 
+    @proxy_answers
     def test_a_redirect_to_another_host_ends_a_pass(self, rig: Rig) -> None:
         with SandboxServer(Elsewhere()) as elsewhere:
             there = elsewhere.origin.replace("127.0.0.1", "localhost")

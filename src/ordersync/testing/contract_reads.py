@@ -9,7 +9,15 @@ import pytest
 
 from ordersync.connector import Connector, Feed, ShopFacts
 from ordersync.errors import MappingError, NotFound, Transient, Unauthorized
-from ordersync.testing.contract_rig import Elsewhere, Rig, names_of, no_such, of_another, status_reply
+from ordersync.testing.contract_rig import (
+    Elsewhere,
+    Rig,
+    names_of,
+    no_such,
+    of_another,
+    proxy_answers,
+    status_reply,
+)
 from ordersync.testing.proxy import Turn
 from ordersync.testing.sandbox import Fault, FaultKind, Reply, Request, SandboxServer
 
@@ -47,6 +55,7 @@ class Reads:
         assert rig.proxy.log
         assert rig.proxy.writes == []
 
+    @proxy_answers
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refused_key_stops_check_and_fetch(self, rig: Rig, status: int) -> None:
         order_id = rig.bench.place(rig.bench.sale())
@@ -80,12 +89,14 @@ class Reads:
         missing = no_such(rig.bench.place(rig.bench.sale()))
         assert isinstance(rig.error(lambda: rig.connector.fetch(missing)), NotFound)
 
+    @proxy_answers
     @pytest.mark.parametrize("fault", PASSING)
     def test_a_read_that_fails_once_is_made_again(self, rig: Rig, fault: FaultKind) -> None:
         order_id = rig.bench.place(rig.bench.sale())
         rig.proxy.add_fault(Fault(fault))
         assert rig.connector.fetch(order_id).order_id == order_id
 
+    @proxy_answers
     @pytest.mark.parametrize("fault", PASSING)
     def test_a_read_that_keeps_failing_ends_in_try_later(self, rig: Rig, fault: FaultKind) -> None:
         order_id = rig.bench.place(rig.bench.sale())
@@ -94,6 +105,7 @@ class Reads:
         assert isinstance(error, Transient)
         assert 1 < len(rig.proxy.log) < 40
 
+    @proxy_answers
     @pytest.mark.parametrize("said, body", NO_ORDER)
     def test_an_answer_that_is_no_order_is_never_one_nor_none(self, rig: Rig, said: str, body: bytes) -> None:
         order_id = rig.bench.place(rig.bench.sale())
@@ -107,6 +119,7 @@ class Reads:
         rig.proxy.add_turn(Turn(after=changed, times=999))
         assert isinstance(rig.error(lambda: rig.connector.fetch(order_id)), Transient)
 
+    @proxy_answers
     def test_a_redirect_to_another_host_is_not_followed(self, rig: Rig) -> None:
         order_id = rig.bench.place(rig.bench.sale())
         with SandboxServer(Elsewhere()) as elsewhere:
