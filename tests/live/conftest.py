@@ -36,3 +36,15 @@ def office(live: Live) -> Iterator[BackOffice]:
     opened = BackOffice(live.server, live.opened)
     yield opened
     opened.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much of the conformance suite the real server saw."""
+    suite = "test_live_contract.py"
+    counts = {
+        word: sum(suite in report.nodeid for report in terminalreporter.stats.get(word, []))
+        for word in ("passed", "failed", "skipped")
+    }
+    if any(counts.values()):
+        told = ", ".join(f"{count} {word}" for word, count in counts.items())
+        terminalreporter.write_line(f"conformance suite on the real Medusa: {told}")

@@ -60,7 +60,7 @@ def test_the_store_holds_what_a_plain_listing_shows(shops: Street, office: BackO
     cli = shops.cli_of_its_own(tmp_path)
     assert cli.typed("pull", "--shop", "office").code == 0
     listed = plain_listing(office, "/admin/orders", "orders")
-    stored = cli.ok("orders", "list", "--shop", "office", "--json").json["orders"]
+    stored = cli.ok("orders", "list", "--shop", "office", "--limit", "9999", "--json").json["orders"]
     assert {row["order_id"] for row in stored} == {row["id"] for row in listed}
     refunded = {row["order_id"]: row["refunded"]["amount_minor"] for row in stored if row["refunded"]}
     by_hand = {
