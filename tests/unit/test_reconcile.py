@@ -232,6 +232,39 @@ def test_a_refund_that_fits_no_single_payment_is_held() -> None:
     assert not decision.actions
 
 
+def paid_60_and_40(*refunds: R) -> Order:
+    return build_order("b", captured=[6000, 4000], refunds=refunds)
+
+
+def test_a_refund_that_names_no_payment_may_have_been_of_any_of_them() -> None:
+    """Platforms exist whose refunds do not say which payment they are of."""
+    refunds = [R("r1", 4500, minutes_ago=60), R("r2", 2500)]
+    decision = decide(build_order("a", refunds=refunds), paid_60_and_40(R("s1", 4500, minutes_ago=60)))
+    assert codes(decision) == {"split_over_payments"}, "40 - 45 and 60 - 45 are both less than 25"
+    assert not decision.actions
+
+
+def test_a_refund_that_names_its_payment_leaves_the_other_one_whole() -> None:
+    refunds = [R("r1", 4500, minutes_ago=60), R("r2", 2500)]
+    named = R("s1", 4500, minutes_ago=60, payment_id="pay-b-1")
+    (action,) = decide(build_order("a", refunds=refunds), paid_60_and_40(named)).actions
+    assert (action.amount, action.payment_id) == (usd(2500), "pay-b-2")
+
+
+def test_our_own_refund_is_of_the_payment_it_was_sent_for() -> None:
+    """Its record names none, but the journal does."""
+    one, two = R("r1", 4500, minutes_ago=60), R("r2", 2500)
+    first = decide(build_order("a", refunds=[one]), paid_60_and_40())
+    (sent,) = first.actions
+    assert sent.payment_id == "pay-b-1"
+    record = R("s1", 4500, minutes_ago=50, note=f"damaged {sent.token}")
+    seen = ActionRecord(action=sent, state=ActionState.SEEN, intended_at=NOON, platform_ref="s1")
+    (action,) = decide(
+        build_order("a", refunds=[one, two]), paid_60_and_40(record), journal=[seen], ledger=first.ledger
+    ).actions
+    assert (action.amount, action.payment_id) == (usd(2500), "pay-b-2")
+
+
 def test_different_totals_and_currencies_stop_money() -> None:
     totals = decide(build_order("a", refunds=[R("r1", 500)]), build_order("b", charged=10_825))
     assert codes(totals) == {"different_totals"}

@@ -297,23 +297,41 @@ def _payment(case: Case, row: Row, member: Member, amount: Money) -> Payment | N
     flying = in_flight_minor(member.ref, case.journal, member.records)
     if len(paid) == 1:
         return paid[0]
+    of_payment = {r.record_id: _payment_of(case, r) for r in member.records if r.state is not RefundState.FAILED}
     fitting: list[Payment] = []
     for payment in paid:
-        named = [r for r in member.records if r.payment_id == payment.id and r.state is not RefundState.FAILED]
-        left = payment.captured.amount_minor - sum(r.amount.amount_minor for r in named) - flying
-        if left >= amount.amount_minor:
+        # A record that names no payment may be of any of them.
+        gone = sum(
+            r.amount.amount_minor for r in member.records if of_payment.get(r.record_id, "") in (payment.id, None)
+        )
+        if payment.captured.amount_minor - gone - flying >= amount.amount_minor:
             fitting.append(payment)
     if len(fitting) == 1 or (fitting and len({p.purse for p in fitting}) == 1):
         return fitting[0]
+    which = (
+        "which of them still holds it cannot be told, so a person must make"
+        if None in of_payment.values()
+        else "no single one of them can take"
+    )
     case.hold(
         "split_over_payments",
-        f"{member.ref} was paid in {len(paid)} parts and no single one of them can take the refund of {amount}",
+        f"{member.ref} was paid in {len(paid)} parts and {which} the refund of {amount}",
         row.fact.fact_id,
         money=amount,
         target=member.ref,
         next_steps=case.refund_steps(member.ref, amount, "in parts, each with --payment ID"),
     )
     return None
+
+
+def _payment_of(case: Case, record: RefundRecord) -> str | None:
+    """The payment a refund is of, as it says itself or as the journal says of ours; None when nobody says."""
+    ours = (
+        one.action.payment_id
+        for one in case.journal
+        if one.action.target == record.member and record.token == one.action.token
+    )
+    return record.payment_id or next(ours, None)
 
 
 def _would_hurt(case: Case, row: Row, member: Member, amount: Money, payment: Payment) -> bool:
