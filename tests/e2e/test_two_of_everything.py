@@ -146,8 +146,7 @@ def test_while_the_sender_stands_still_nobody_can_settle_its_doubt(
 
 def test_after_the_standing_worker_was_ended_a_person_sends_it_once(world: World, case: Case) -> None:
     worker = frozen_at(world, case, "after commit of advance")
-    world.later(minutes=7)
-    world.command("apply")
+    look_twice(world)
     os.kill(worker.pid, signal.SIGKILL)
     assert worker.wait().code == -signal.SIGKILL
     held = the_hold(world)

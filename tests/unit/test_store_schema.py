@@ -228,7 +228,7 @@ def _check_read_only(tmp_path: Path, *, existing: bool, program: str) -> None:
         Store.open(url(folder / "s.db")).close()
         (folder / "s.db").chmod(0o444)
     folder.chmod(0o555)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
+    for parent in (tmp_path, *tmp_path.parents[:3]):
         if parent.stat().st_uid == os.geteuid():
             parent.chmod(parent.stat().st_mode | 0o011)
     done = subprocess.run(

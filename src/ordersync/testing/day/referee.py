@@ -51,11 +51,14 @@ class HeldSale:
     """The shop it keeps something from; None: all of the sale."""
 
     def keeps(self, what: str) -> bool:
-        """Whether it may keep this kind of thing from being carried; a cancel that is held keeps parcels back too."""
+        """Whether it may keep this kind of thing from being carried.
+
+        A cancel that is held keeps parcels back too, and the money that was given back with it, which it names.
+        """
         if self.code in ("refused", "in_doubt", "not_visible"):
             return any(word in self.text for word in _WORDS[what])
         about = _ABOUT.get(self.code, MONEY)
-        return about == what or (about == CANCEL and what == GOODS)
+        return about == what or (about == CANCEL and what in (GOODS, MONEY))
 
 
 @dataclass(slots=True)
